@@ -1,0 +1,68 @@
+"""What every source adapter gives to the importer: files, their rows in order, and what a row means.
+
+An adapter is a module with ``FORMAT``, ``FORMAT_VERSION`` and ``open_feeds``. The importer (``ledger.importing``) opens the
+feeds, merges their items by ``Item.key``, turns each into events with ``Feed.translate`` and commits events and cursor
+together. A feed is read from any row on, so an import can stop anywhere and go on later; all memory of what came before is
+the ``Book``, which is rebuilt from the events themselves.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from events.model import Completeness, Event
+from events.sources.book import Book
+from events.sources.reading import Fingerprint
+
+__all__ = ["Feed", "Item", "LedgerHead", "Sink"]
+
+
+class Item(NamedTuple):
+    """One unit of reading: what one source line holds, or a group of lines that belong together.
+
+    ``key`` orders items over all feeds of an import: ``(at_ns, rank)``; feeds of one format agree on what rank means.
+    ``row`` is the last 1-based line that the item covers, so that reading goes on at ``row + 1``.
+    ``late`` is true when the item's time or block is not after the one before it in its own feed.
+    """
+
+    key: tuple[int, int]
+    row: int
+    at_ns: int
+    lines: tuple[tuple[int, bytes], ...]
+
+
+class LedgerHead(NamedTuple):
+    """What a new ledger says of itself, as its first source knows it."""
+
+    venue: str
+    currency: str
+    money_decimals: int
+
+
+class Sink(Protocol):
+    """Where a feed puts what it finds. ``emit`` also lets the book observe the event, so later rows see it."""
+
+    def emit(self, event: Event) -> None:
+        """Add an event to the ledger."""
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a tally of this source."""
+
+
+class Feed(Protocol):
+    """One opened source file."""
+
+    file: Fingerprint
+    stream: str
+    head: LedgerHead
+    granularity_ns: int
+    clock: str
+    completeness: Completeness
+
+    def items(self, after_row: int) -> Iterator[Item]:
+        """Yield the items whose rows come after ``after_row``, in file order."""
+
+    def translate(self, item: Item, source: int, book: Book, sink: Sink) -> None:
+        """Emit the events of one item and count its rows."""
+
+
+OpenFeeds = Iterable[Feed]

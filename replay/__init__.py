@@ -1,0 +1,1 @@
+"""The meaning: what events add up to."""

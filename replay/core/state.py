@@ -1,0 +1,72 @@
+"""What the events add up to: plain data, no behaviour.
+
+Rules. ``evolve`` is the only code that changes a State. Every amount is an integer in the units of ``events.model``. Dicts
+are keyed by integers and never iterated where the order could reach a result without being sorted first.
+
+Money is linear: ``cash`` and ``size`` are plain sums over events, as if every contract had been bought outright, so cash is
+often below zero. ``cost`` and ``realised`` are the basis: a convention kept beside the money, path-dependent, never part of
+it.
+"""
+
+from msgspec import Struct
+
+from events.model import AccountOpened, AdlRound, LedgerOpened, MarketListed, PolicyAdopted
+
+__all__ = ["ENTRY_UNKNOWN", "PROFIT_UNKNOWN", "SIZE_UNKNOWN", "Market", "Position", "Round", "State"]
+
+# What is not known of a position. Whatever depends on an unknown is undecidable, never zero.
+SIZE_UNKNOWN = 1  # the record began without saying how large the position was
+ENTRY_UNKNOWN = 2  # the cost of what is held now is not on record
+PROFIT_UNKNOWN = 4  # some of the realised profit was made from an unknown entry
+
+
+class Market(Struct, frozen=True, gc=False):
+    """A listed market. ``numerator / denominator`` scales price unit * size unit to money units; see ``units.notional``."""
+
+    listed: MarketListed
+    numerator: int
+    denominator: int
+
+
+class Position(Struct, gc=False):
+    """One account's holding in one market. ``size`` is signed; ``cost`` is what it cost, with the sign of ``size``.
+
+    With ``SIZE_UNKNOWN`` the size is the change since the record began; with ``ENTRY_UNKNOWN`` the cost means nothing.
+    """
+
+    size: int = 0
+    cost: int = 0
+    realised: int = 0
+    unknown: int = 0
+
+
+class Round(Struct, gc=False):
+    """An ADL round so far: its opening event, that event's seq, and how much its closes have closed."""
+
+    event: AdlRound
+    seq: int
+    closed: int = 0
+    closes: int = 0
+
+
+class State(Struct):
+    """The whole state after ``seq`` events. Lists are indexed by id; ``positions[market][account]``.
+
+    ``cash_known[account]`` is false while the account's cash is only the change since the record began. ``marks`` and
+    ``oracles`` hold 0 where no price is known. The policy in force is the last of ``policies``.
+    """
+
+    seq: int = 0
+    opened: LedgerOpened | None = None
+    sources: int = 0
+    accounts: list[AccountOpened] = []  # msgspec copies an empty list for each instance
+    role_since: list[int] = []
+    cash: list[int] = []
+    cash_known: list[bool] = []
+    markets: list[Market] = []
+    marks: list[int] = []
+    oracles: list[int] = []
+    positions: list[dict[int, Position]] = []
+    policies: list[PolicyAdopted] = []
+    rounds: list[Round] = []
+    quarantined: int = 0
