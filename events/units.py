@@ -20,6 +20,7 @@ __all__ = [
     "notional",
     "parse_units",
     "quantise",
+    "scale",
 ]
 
 INT64_MIN = -(2**63)
@@ -120,6 +121,20 @@ def div_half_even(numerator: int, denominator: int) -> int:
     if twice > denominator or (twice == denominator and quotient & 1):
         quotient += 1
     return quotient
+
+
+def scale(
+    contract: Contract, price_decimals: int, size_decimals: int, multiplier: int, multiplier_decimals: int, money_decimals: int
+) -> tuple[int, int]:
+    """Return ``(numerator, denominator)`` from price unit * size unit to the money unit, multiplier included.
+
+    For an inverse contract it is from size unit / price unit. One of the two is a power of ten, so a linear market has
+    denominator 1 exactly when all its decimals together are no more than those of the money.
+    """
+    if contract is Contract.INVERSE:
+        price_decimals = -price_decimals
+    finer = money_decimals - price_decimals - size_decimals - multiplier_decimals
+    return multiplier * 10 ** max(finer, 0), 10 ** max(-finer, 0)
 
 
 def notional(contract: Contract, size: int, price: int, numerator: int, denominator: int) -> int:
