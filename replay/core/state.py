@@ -21,17 +21,22 @@ PROFIT_UNKNOWN = 4  # some of the realised profit was made from an unknown entry
 
 
 class Market(Struct, frozen=True, gc=False):
-    """A listed market. ``numerator / denominator`` scales price unit * size unit to money units; see ``units.notional``."""
+    """A listed market. ``numerator / denominator`` scales price unit * size unit to money units; see ``units.notional``.
+
+    ``linear`` says again what the listing says, as every trade asks for it.
+    """
 
     listed: MarketListed
     numerator: int
     denominator: int
+    linear: bool
 
 
 class Position(Struct, gc=False):
-    """One account's holding in one market. ``size`` is signed; ``cost`` is what it cost, with the sign of ``size``.
+    """One account's holding in one market. ``size`` is signed; ``cost`` is what it cost, as cash paid.
 
-    With ``SIZE_UNKNOWN`` the size is the change since the record began; with ``ENTRY_UNKNOWN`` the cost means nothing.
+    With ``SIZE_UNKNOWN`` the size is the change since the record began, and the entry is unknown too. With
+    ``ENTRY_UNKNOWN`` the cost is kept at 0 and means nothing. A position known to be flat has cost 0 and a known entry.
     """
 
     size: int = 0
@@ -53,7 +58,8 @@ class State(Struct):
     """The whole state after ``seq`` events. Lists are indexed by id; ``positions[market][account]``.
 
     ``cash_known[account]`` is false while the account's cash is only the change since the record began. ``marks`` and
-    ``oracles`` hold 0 where no price is known. The policy in force is the last of ``policies``.
+    ``oracles`` hold 0 where no price is known. The policy in force is the last of ``policies``. ``role_since[account]`` is the
+    seq from which the account has its role. ``quarantined`` counts inputs, not their parts.
     """
 
     seq: int = 0

@@ -1,0 +1,494 @@
+"""The machine: what each event does to a state. No other code changes a State.
+
+Theory of operation.
+1. One event, one step: ``evolve(state, event, seq)`` with seq one after the state's own. The handlers stand in one table.
+2. A handler checks everything first and changes the state after, so an event that is refused has changed nothing. An event
+   that cannot be applied is a ``ReducerError`` that names the seq and the rule; it is never guessed at.
+3. What types and ranges can say is the codec's business and is not asked again. What only the state can say is asked here:
+   ids exist and are dense, sides differ, listings stay comparable.
+4. Facts are applied as recorded. A close that flips, a round that takes too much, a claim that does not fit: these are
+   findings about the record (``invariants``), not errors. Claims (``*_claim``) move nothing.
+5. Every handler moves contracts and cash between accounts, and only moves them. So in each market the sizes, and over all
+   accounts the cash, sum to zero after every event.
+6. The first trade of an account whose cash is not known starts from a position that is not known either, unless an Opening
+   stated one or the trade itself claims that it starts from flat: that moves nothing, and is all there is to know. Where cash
+   is known, a position never stated is flat.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from events.errors import NumberError, ReducerError
+from events.model import (
+    FEES,
+    FIRST_FREE_ACCOUNT,
+    RESERVED_ACCOUNTS,
+    SEMANTICS,
+    UNOBSERVED,
+    AccountOpened,
+    AdlClose,
+    AdlRound,
+    AnyEvent,
+    Basis,
+    Contract,
+    Corrected,
+    Fill,
+    Funding,
+    InsuranceDraw,
+    LedgerOpened,
+    Liquidation,
+    MarketListed,
+    Opening,
+    OpenPosition,
+    PolicyAdopted,
+    PriceTick,
+    Quarantined,
+    Role,
+    Settlement,
+    SourceClosed,
+    SourceOpened,
+    StateCommitted,
+    Taker,
+    Transfer,
+)
+from events.units import notional, scale
+from replay.core.basis import opening_cost, restate, shift, trade
+from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, Position, Round, State
+
+__all__ = ["RULES", "evolve", "evolve_all", "market_of"]
+
+# Every rule that an event can break, as ``ReducerError.rule`` names it.
+RULES = {
+    "sequence": "An event is applied right after the one before it.",
+    "beginning": "A ledger begins with LedgerOpened, once, and then opens its reserved accounts in order.",
+    "semantics": "A reducer applies only what was recorded for its own semantics version.",
+    "source": "A source has the next free id, and is opened before its rows.",
+    "account": "An account is opened before it is used; ids are dense; its name never changes.",
+    "role": "Reserved accounts keep their roles, nobody else is external or unobserved; funds, vaults, liquidators pay draws.",
+    "market": "A market is listed before it is used; ids are dense.",
+    "listing": "A listing's symbol, contract, decimals and multiplier never change; its tiers and grid make sense.",
+    "policy": "Policies have dense ids and are adopted before they are used.",
+    "round": "Rounds have dense ids, and a close belongs to the loser and market of its round.",
+    "parties": "A movement has two different parties, or a trade names which of its two sides it is about.",
+    "amount": "A transfer or draw moves more than nothing; a round has something to close.",
+    "opening": "An opening states each market once, never for unobserved.",
+    "price": "An inverse contract has no value at a price that is not positive.",
+    "reference": "A correction or commitment refers to what came before it; a part is one of its parts.",
+}
+
+# LedgerOpened and the reserved accounts take these first seqs.
+_BEGINNING = 1 + FIRST_FREE_ACCOUNT
+_RESERVED_ROLES = {account: role for account, _, role in RESERVED_ACCOUNTS}
+_LONE_ROLES = (Role.EXTERNAL, Role.UNOBSERVED)
+_PAYING_ROLES = (Role.FUND, Role.VAULT, Role.LIQUIDATOR)
+_LINEAR = Contract.LINEAR
+
+
+def evolve(state: State, event: AnyEvent, seq: int) -> None:
+    """Apply ``event``, stored at ``seq``, to ``state``.
+
+    Raises ``ReducerError`` and leaves the state as it was when the event cannot be applied to it.
+    """
+    if seq != state.seq + 1:
+        raise ReducerError(f"the state ends at seq {state.seq}, so the next event is not this one.", rule="sequence", seq=seq)
+    if seq <= _BEGINNING:
+        _check_beginning(event, seq)
+    if event.source > state.sources and type(event) is not SourceOpened:
+        raise ReducerError(f"source {event.source} is not open.", rule="source", seq=seq)
+    _HANDLERS[type(event)](state, event, seq)
+    state.seq = seq
+
+
+def evolve_all(state: State, events: Iterable[AnyEvent]) -> None:
+    """Apply the events that follow the state's own: ``evolve`` of many, without its checks for each where they cannot fail.
+
+    Raises ``ReducerError`` as ``evolve`` does; the state is then as it was before the event that cannot be applied.
+    """
+    handlers, seq, sources = _HANDLERS, state.seq, state.sources
+    try:
+        for event in events:
+            if seq < _BEGINNING or type(event) is SourceOpened or event.source > sources:
+                state.seq = seq
+                evolve(state, event, seq + 1)
+                sources = state.sources
+            else:
+                handlers[type(event)](state, event, seq + 1)
+            seq += 1
+    finally:
+        state.seq = seq
+
+
+def _check_beginning(event: AnyEvent, seq: int) -> None:
+    if type(event) is not LedgerOpened if seq == 1 else type(event) is not AccountOpened or event.account != seq - 2:
+        raise ReducerError(f"a ledger cannot begin with {type(event).__name__} here.", rule="beginning", seq=seq)
+
+
+def _check_account(state: State, account: int, seq: int) -> None:
+    if account >= len(state.accounts):
+        raise ReducerError(f"account {account} is not open.", rule="account", seq=seq)
+
+
+def _check_market(state: State, market: int, seq: int) -> None:
+    if market >= len(state.markets):
+        raise ReducerError(f"market {market} is not listed.", rule="market", seq=seq)
+
+
+# ---- Who and what there is
+
+
+def _ledger_opened(state: State, event: LedgerOpened, seq: int) -> None:
+    if state.opened is not None:
+        raise ReducerError("the ledger is open already.", rule="beginning", seq=seq)
+    _check_semantics(event.semantics, seq)
+    state.opened = event
+
+
+def _check_semantics(semantics: int, seq: int) -> None:
+    if semantics != SEMANTICS:
+        raise ReducerError(f"this is of semantics {semantics}, the reducer of {SEMANTICS}.", rule="semantics", seq=seq)
+
+
+def _source_opened(state: State, event: SourceOpened, seq: int) -> None:
+    if event.source != state.sources + 1:
+        raise ReducerError(f"source {event.source} is not the next, {state.sources + 1}.", rule="source", seq=seq)
+    state.sources += 1
+
+
+def _source_closed(_state: State, event: SourceClosed, seq: int) -> None:
+    if event.source == 0:
+        raise ReducerError("only a source file can be closed.", rule="source", seq=seq)
+
+
+def _account_opened(state: State, event: AccountOpened, seq: int) -> None:
+    account, known = event.account, len(state.accounts)
+    if account > known or event.owner > known or (event.owner == known and account != known):
+        raise ReducerError(
+            f"account {account} or its owner {event.owner} skips an id; {known} is next.", rule="account", seq=seq
+        )
+    reserved = _RESERVED_ROLES.get(account)
+    if event.role != reserved if reserved is not None else event.role in _LONE_ROLES:
+        raise ReducerError(f"account {account} cannot have the role {event.role.name}.", rule="role", seq=seq)
+    if account == known:
+        if reserved is not None and not event.new:
+            raise ReducerError("a reserved account comes into being with the ledger.", rule="account", seq=seq)
+        state.accounts.append(event)
+        state.role_since.append(seq)
+        state.cash.append(0)
+        state.cash_known.append(event.new)
+        return
+    before = state.accounts[account]
+    if event.name != before.name or event.new:
+        raise ReducerError(f"account {account} is open already, under this or another name.", rule="account", seq=seq)
+    if event.role != before.role:
+        state.role_since[account] = seq
+    state.accounts[account] = event
+
+
+def _market_listed(state: State, event: MarketListed, seq: int) -> None:
+    market, known = event.market, len(state.markets)
+    if market > known:
+        raise ReducerError(f"market {market} skips an id; {known} is next.", rule="market", seq=seq)
+    _check_tiers(event, seq)
+    if market == known:
+        state.markets.append(market_of(event, _money_decimals(state), seq))
+        state.marks.append(0)
+        state.oracles.append(0)
+        state.positions.append({})
+        return
+    before = state.markets[market]
+    if _identity(event) != _identity(before.listed):
+        raise ReducerError(f"{before.listed.symbol} cannot change what its numbers mean.", rule="listing", seq=seq)
+    _check_basis(event, seq)
+    state.markets[market] = Market(event, before.numerator, before.denominator, before.linear)
+
+
+def _money_decimals(state: State) -> int:
+    return state.opened.money_decimals if state.opened else 0
+
+
+def _identity(listed: MarketListed) -> tuple[str, int, int, int, int, int]:
+    grid = (listed.price_decimals, listed.size_decimals, listed.multiplier, listed.multiplier_decimals)
+    return (listed.symbol, listed.contract, *grid)
+
+
+def _check_tiers(event: MarketListed, seq: int) -> None:
+    floor = -1
+    for tier in event.tiers:
+        if tier.floor_cash <= floor or (floor < 0 and tier.floor_cash != 0):
+            raise ReducerError("margin tiers begin at 0 and rise.", rule="listing", seq=seq)
+        if tier.initial_ppm < tier.maintenance_ppm:
+            raise ReducerError("initial margin is not below maintenance margin.", rule="listing", seq=seq)
+        floor = tier.floor_cash
+
+
+def _check_basis(event: MarketListed, seq: int | None) -> None:
+    if event.basis is Basis.AVERAGE_TRUNCATED and event.contract is not _LINEAR:
+        raise ReducerError("a truncated entry is defined for linear contracts only.", rule="listing", seq=seq)
+
+
+def market_of(listed: MarketListed, money_decimals: int, seq: int | None = None) -> Market:
+    """Return the market that a listing makes, with the scale of ``units.notional``.
+
+    Raises ``ReducerError`` when a linear contract's values would not be whole money units.
+    """
+    _check_basis(listed, seq)
+    numerator, denominator = scale(
+        listed.contract,
+        listed.price_decimals,
+        listed.size_decimals,
+        listed.multiplier,
+        listed.multiplier_decimals,
+        money_decimals,
+    )
+    if listed.contract is _LINEAR and denominator != 1:
+        raise ReducerError(
+            f"{listed.symbol} has more decimals of price, size and multiplier together than the ledger's money has.",
+            rule="listing",
+            seq=seq,
+        )
+    return Market(listed, numerator, denominator, listed.contract is _LINEAR)
+
+
+def _policy_adopted(state: State, event: PolicyAdopted, seq: int) -> None:
+    if event.policy != len(state.policies):
+        raise ReducerError(f"policy {event.policy} is not the next, {len(state.policies)}.", rule="policy", seq=seq)
+    state.policies.append(event)
+
+
+# ---- Levels, transfers and prices
+
+
+def _opening(state: State, event: Opening, seq: int) -> None:
+    account = event.account
+    _check_account(state, account, seq)
+    markets = [stated.market for stated in event.positions]
+    if account == UNOBSERVED or len(set(markets)) != len(markets):
+        raise ReducerError("unobserved has no opening, and a market is stated once.", rule="opening", seq=seq)
+    costs = [_stated_cost(state, stated, seq) for stated in event.positions]
+    for stated, cost in zip(event.positions, costs, strict=True):
+        book = state.positions[stated.market]
+        position = book.get(account)
+        if position is None:
+            position = book[account] = Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
+        unseen = 0 if stated.size is None else stated.size - position.size
+        restate(position, stated.size, cost)
+        if unseen:
+            other = book.get(UNOBSERVED)
+            if other is None:
+                other = book[UNOBSERVED] = Position()
+            shift(other, -unseen)
+    if event.cash is not None:
+        state.cash[UNOBSERVED] -= event.cash - state.cash[account]
+        state.cash[account] = event.cash
+        state.cash_known[account] = True
+
+
+def _stated_cost(state: State, stated: OpenPosition, seq: int) -> int | None:
+    _check_market(state, stated.market, seq)
+    if not stated.size or stated.entry is None:
+        return None
+    try:
+        return opening_cost(state.markets[stated.market], stated.size, stated.entry, stated.entry_decimals)
+    except NumberError as error:
+        raise ReducerError(error.message, rule="price", seq=seq) from error
+
+
+def _move(state: State, payer: int, payee: int, cash: int, seq: int) -> None:
+    _check_account(state, payer, seq)
+    _check_account(state, payee, seq)
+    if payer == payee:
+        raise ReducerError(f"account {payer} cannot pay itself.", rule="parties", seq=seq)
+    if cash <= 0:
+        raise ReducerError(f"{cash} is no amount to move; the other party pays.", rule="amount", seq=seq)
+    state.cash[payer] -= cash
+    state.cash[payee] += cash
+
+
+def _transfer(state: State, event: Transfer, seq: int) -> None:
+    _move(state, event.payer, event.payee, event.cash, seq)
+
+
+def _insurance_draw(state: State, event: InsuranceDraw, seq: int) -> None:
+    _check_account(state, event.fund, seq)
+    if state.accounts[event.fund].role not in _PAYING_ROLES:
+        raise ReducerError(f"account {event.fund} is no fund, vault or liquidator.", rule="role", seq=seq)
+    _move(state, event.fund, event.account, event.cash, seq)
+
+
+def _funding(state: State, event: Funding, seq: int) -> None:
+    _check_market(state, event.market, seq)
+    _check_account(state, event.against, seq)
+    for payment in event.payments:
+        _check_account(state, payment.account, seq)
+    cash, total = state.cash, 0
+    for payment in event.payments:
+        cash[payment.account] += payment.cash
+        total += payment.cash
+    cash[event.against] -= total
+
+
+def _price_tick(state: State, event: PriceTick, seq: int) -> None:
+    market = event.market
+    if market >= len(state.marks):
+        raise ReducerError(f"market {market} is not listed.", rule="market", seq=seq)
+    state.marks[market] = event.mark
+    if event.oracle is not None:
+        state.oracles[market] = event.oracle
+
+
+# ---- Trades: contracts one way, money the other
+
+
+def _trade(state: State, event: Fill | Liquidation | AdlClose, seq: int) -> None:
+    """Check and book one trade. Whatever else there is to check comes before: here the changes begin.
+
+    This is where a replay spends its time, so it is flat on purpose: the common case of a basis, a known position that
+    grows, is booked here and everything else in ``basis.trade``.
+    """
+    buyer, seller, size = event.buyer, event.seller, event.size
+    cash = state.cash
+    try:
+        market, book = state.markets[event.market], state.positions[event.market]
+        buyer_cash, seller_cash = cash[buyer], cash[seller]
+    except IndexError:
+        _check_market(state, event.market, seq)
+        _check_account(state, max(buyer, seller), seq)
+        raise
+    cost = size * event.price * market.numerator if market.linear else _rounded_cost(market, size, event.price, seq)
+    buyer_fee, seller_fee = event.buyer_fee, event.seller_fee
+    if buyer == seller:
+        cash[buyer] -= buyer_fee + seller_fee
+        cash[FEES] += buyer_fee + seller_fee
+        return
+    cash[buyer] = buyer_cash - cost - buyer_fee
+    cash[seller] = seller_cash + cost - seller_fee
+    if buyer_fee or seller_fee:
+        cash[FEES] += buyer_fee + seller_fee
+    position = book.get(buyer)
+    if position is None:
+        position = book[buyer] = _first_seen(state, event, buyer)
+    held = position.size
+    if held >= 0 and not position.unknown:
+        position.size = held + size
+        position.cost += cost
+    else:
+        trade(position, size, cost, event.price, market)
+    position = book.get(seller)
+    if position is None:
+        position = book[seller] = _first_seen(state, event, seller)
+    held = position.size
+    if held <= 0 and not position.unknown:
+        position.size = held - size
+        position.cost -= cost
+    else:
+        trade(position, -size, -cost, event.price, market)
+
+
+def _first_seen(state: State, event: Fill | Liquidation | AdlClose, account: int) -> Position:
+    """Return the position before an account's first trade in a market (rule 6)."""
+    if state.cash_known[account] or _start_claim(event, account) == 0:
+        return Position()
+    return Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
+
+
+def _start_claim(event: Fill | Liquidation | AdlClose, account: int) -> int | None:
+    if isinstance(event, AdlClose):
+        return event.winner_start_claim if account == event.winner else None
+    return event.buyer_start_claim if account == event.buyer else event.seller_start_claim
+
+
+def _rounded_cost(market: Market, size: int, price: int, seq: int) -> int:
+    try:
+        return notional(market.listed.contract, size, price, market.numerator, market.denominator)
+    except NumberError as error:
+        raise ReducerError(error.message, rule="price", seq=seq) from error
+
+
+def _liquidation(state: State, event: Liquidation, seq: int) -> None:
+    if event.account not in (event.buyer, event.seller):
+        raise ReducerError(f"account {event.account} is no side of its liquidation.", rule="parties", seq=seq)
+    _trade(state, event, seq)
+
+
+def _settlement(state: State, event: Settlement, seq: int) -> None:
+    """Book a settlement as what it is to the books: a trade without fees."""
+    head = (event.at_ns, event.source, event.row)
+    sides = (event.market, event.buyer, event.seller, event.price, event.size)
+    claims = (event.buyer_start_claim, event.seller_start_claim, None, None)
+    _trade(state, Fill(*head, *sides, 0, 0, event.trade, Taker.UNKNOWN, 0, 0, *claims), seq)
+
+
+def _adl_round(state: State, event: AdlRound, seq: int) -> None:
+    if event.round != len(state.rounds):
+        raise ReducerError(f"round {event.round} is not the next, {len(state.rounds)}.", rule="round", seq=seq)
+    _check_account(state, event.loser, seq)
+    _check_market(state, event.market, seq)
+    if event.size == 0:
+        raise ReducerError("a round has something to close.", rule="amount", seq=seq)
+    if event.policy is not None and event.policy >= len(state.policies):
+        raise ReducerError(f"policy {event.policy} is not adopted.", rule="policy", seq=seq)
+    for pool in event.pools:
+        _check_account(state, pool.account, seq)
+    for candidate in event.candidates or ():
+        _check_account(state, candidate, seq)
+    state.rounds.append(Round(event, seq))
+
+
+def _adl_close(state: State, event: AdlClose, seq: int) -> None:
+    if event.round >= len(state.rounds):
+        raise ReducerError(f"round {event.round} has not begun.", rule="round", seq=seq)
+    opened = state.rounds[event.round]
+    loser = event.seller if event.winner == event.buyer else event.buyer
+    if event.winner not in (event.buyer, event.seller) or event.buyer == event.seller:
+        raise ReducerError("a close has a winner on one side and the loser on the other.", rule="parties", seq=seq)
+    if event.market != opened.event.market or loser != opened.event.loser:
+        raise ReducerError(f"this is no close of round {event.round}'s loser in its market.", rule="round", seq=seq)
+    _trade(state, event, seq)
+    opened.closed += event.size
+    opened.closes += 1
+
+
+# ---- What is said about the record
+
+
+def _quarantined(state: State, event: Quarantined, seq: int) -> None:
+    if event.part > event.parts:
+        raise ReducerError(f"part {event.part} of {event.parts} cannot be.", rule="reference", seq=seq)
+    if event.part == 1:
+        state.quarantined += 1
+
+
+def _corrected(_state: State, event: Corrected, seq: int) -> None:
+    if event.corrects >= seq:
+        raise ReducerError(f"seq {event.corrects} is not before its correction.", rule="reference", seq=seq)
+
+
+def _state_committed(_state: State, event: StateCommitted, seq: int) -> None:
+    _check_semantics(event.semantics, seq)
+    if event.upto != seq - 1:
+        raise ReducerError(
+            f"a commitment is to the state right before it, not after {event.upto} events.", rule="reference", seq=seq
+        )
+
+
+_HANDLERS: dict[type, Callable[[State, Any, int], None]] = {
+    LedgerOpened: _ledger_opened,
+    SourceOpened: _source_opened,
+    SourceClosed: _source_closed,
+    AccountOpened: _account_opened,
+    MarketListed: _market_listed,
+    PolicyAdopted: _policy_adopted,
+    Opening: _opening,
+    Transfer: _transfer,
+    PriceTick: _price_tick,
+    Fill: _trade,
+    Funding: _funding,
+    Liquidation: _liquidation,
+    InsuranceDraw: _insurance_draw,
+    AdlRound: _adl_round,
+    AdlClose: _adl_close,
+    Settlement: _settlement,
+    Quarantined: _quarantined,
+    Corrected: _corrected,
+    StateCommitted: _state_committed,
+}

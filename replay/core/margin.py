@@ -1,0 +1,163 @@
+"""What a state is worth at its mark prices: equity, margin requirements, and the bankruptcy price.
+
+Everything is derived; nothing here changes a state. None means undecidable: an input is not on record. It is never read as
+zero. An account's positions are those on record; where its cash is known, it has no others.
+
+Maintenance and initial margin are marginal, as income tax is: each tier's rate is charged on the part of a position's
+notional inside that tier. The sum is rounded up once per position.
+
+Bankruptcy price, one invariant for all venues: closing the position at it leaves equity / maintenance margin as it was; when
+it is the account's last position, the close ends at equity 0. With equity E, the account's maintenance margin M, the
+position's m and its value V at mark, the close must bring in ``V - E * m / M``. Source: dYdX v4
+``GetBankruptcyPriceInQuoteQuantums`` and docs.dydx.xyz; StarkEx, Lighter ("zero price") and Extended state the same in other
+words. For an isolated linear position it is the textbook entry less margin per contract.
+"""
+
+from events.model import Contract
+from events.units import notional
+from replay.core.basis import truncated_entry
+from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, State
+
+__all__ = [
+    "bankruptcy_price",
+    "entry_price",
+    "equity",
+    "initial",
+    "maintenance",
+    "market_value",
+    "position_initial",
+    "position_maintenance",
+    "unrealised",
+]
+
+PPM = 1_000_000
+
+
+def market_value(market: Market, size: int, price: int) -> int:
+    """Return what a signed ``size`` is worth at ``price``, in money units.
+
+    Raises ``NumberError`` for an inverse contract at a price that is not positive.
+    """
+    return notional(market.listed.contract, size, price, market.numerator, market.denominator)
+
+
+def _value(state: State, account: int, market: int) -> int | None:
+    """Return the value of a position at mark: 0 when flat, None when its size or the mark is not known."""
+    position = state.positions[market].get(account)
+    if position is None:
+        return 0
+    if position.unknown & SIZE_UNKNOWN:
+        return None
+    if position.size == 0:
+        return 0
+    mark = state.marks[market]
+    return market_value(state.markets[market], position.size, mark) if mark else None
+
+
+def equity(state: State, account: int) -> int | None:
+    """Return cash plus the value of all positions at mark, or None when any of them is not known."""
+    if not state.cash_known[account]:
+        return None
+    total = state.cash[account]
+    for market in range(len(state.markets)):
+        value = _value(state, account, market)
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def unrealised(state: State, account: int, market: int) -> int | None:
+    """Return the profit of a position at mark against its entry, or None when size, entry or mark is not known."""
+    position = state.positions[market].get(account)
+    if position is None:
+        return 0
+    value = _value(state, account, market)
+    return None if value is None or position.unknown & ENTRY_UNKNOWN else value - position.cost
+
+
+def entry_price(state: State, account: int, market: int) -> int | None:
+    """Return a position's average entry cut toward zero to the price grid, or None when it is flat or not known."""
+    position = state.positions[market].get(account)
+    return None if position is None else truncated_entry(state.markets[market], position)
+
+
+def _position_margin(state: State, account: int, market: int, *, first: bool) -> int | None:
+    value = _value(state, account, market)
+    if value is None or value == 0:
+        return value
+    tiers = state.markets[market].listed.tiers
+    if not tiers:
+        return None
+    left, charged = abs(value), 0
+    for tier in reversed(tiers):
+        if left > tier.floor_cash:
+            charged += (left - tier.floor_cash) * (tier.initial_ppm if first else tier.maintenance_ppm)
+            left = tier.floor_cash
+    return -(-charged // PPM)
+
+
+def position_maintenance(state: State, account: int, market: int) -> int | None:
+    """Return the maintenance margin of one position at mark, or None when size, mark or tiers are not known."""
+    return _position_margin(state, account, market, first=False)
+
+
+def position_initial(state: State, account: int, market: int) -> int | None:
+    """Return the initial margin of one position at mark, or None when size, mark or tiers are not known."""
+    return _position_margin(state, account, market, first=True)
+
+
+def _margin(state: State, account: int, *, first: bool) -> int | None:
+    total = 0
+    for market in range(len(state.markets)):
+        required = _position_margin(state, account, market, first=first)
+        if required is None:
+            return None
+        total += required
+    return total
+
+
+def maintenance(state: State, account: int) -> int | None:
+    """Return the maintenance margin of an account's positions, or None when one of them cannot be told."""
+    return _margin(state, account, first=False)
+
+
+def initial(state: State, account: int) -> int | None:
+    """Return the initial margin of an account's positions, or None when one of them cannot be told."""
+    return _margin(state, account, first=True)
+
+
+def _share(state: State, account: int, market: int) -> tuple[int, int] | None:
+    """Return the position's share in the account's maintenance margin as a fraction. The last position has all of it."""
+    others = [book[account] for number, book in enumerate(state.positions) if number != market and account in book]
+    if not any(position.size or position.unknown & SIZE_UNKNOWN for position in others):
+        return 1, 1
+    own, whole = position_maintenance(state, account, market), maintenance(state, account)
+    return None if own is None or not whole else (own, whole)
+
+
+def bankruptcy_price(state: State, account: int, market: int) -> int | None:
+    """Return the price at which closing the whole position leaves equity / maintenance margin as it was.
+
+    On the price grid, rounded for the account that is closed: its sale up, its purchase down. It can be zero or negative: an
+    account with money of its own loses nothing to others even when its long position is worth nothing (dYdX v4 tests
+    -1 USDC). None when the account is flat there, when an input is not known, when several positions share a margin
+    requirement of zero, or when no positive price of an inverse contract does it.
+    """
+    position = state.positions[market].get(account)
+    worth, value = equity(state, account), _value(state, account, market)
+    if position is None or position.size == 0 or worth is None or value is None:
+        return None
+    share = _share(state, account, market)
+    if share is None:
+        return None
+    own, whole = share
+    needed = value * whole - worth * own  # what the close must bring in, times ``whole``
+    listed = state.markets[market]
+    top, bottom = needed * listed.denominator, position.size * listed.numerator * whole
+    if listed.listed.contract is Contract.INVERSE:
+        top, bottom = -position.size * listed.numerator * whole, needed * listed.denominator
+        if top * bottom <= 0:
+            return None
+    price = -(-top // bottom) if position.size > 0 else top // bottom
+    return None if listed.listed.contract is Contract.INVERSE and price <= 0 else price
