@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.errors import MisuseError, ReducerError
+from events.model import AccountOpened, AnyEvent, Corrected, InsuranceDraw, LedgerOpened, MarginMode, Role
+from ledger.store import Ledger, create, open_ledger
+from replay.core.evolve import evolve
+from replay.core.root import state_root
+from replay.core.state import State
+from replay.fold import check, replay
+from replay.testing.streams import beginning, records
+
+
+@contextmanager
+def stored(events: list[AnyEvent]) -> Iterator[Ledger]:
+    """Keep a record in a ledger of its own."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.adl"
+        opened = events[0]
+        assert isinstance(opened, LedgerOpened)
+        create(path, opened)
+        with open_ledger(path, write=True) as ledger:
+            ledger.append(events[ledger.head :], expected_head=ledger.head)
+            yield ledger
+
+
+def fund_record(*more: AnyEvent) -> list[AnyEvent]:
+    roles = ((4, Role.FUND), (5, Role.USER))
+    return [*beginning(), *(AccountOpened(0, 0, 0, a, f"a{a}", a, r, MarginMode.CROSS, True) for a, r in roles), *more]
+
+
+@settings(max_examples=20, deadline=None)
+@given(records(), st.data())
+def test_a_replay_in_two_halves_is_the_replay(events: list[AnyEvent], data: st.DataObject) -> None:
+    with stored(events) as ledger:
+        whole, middle = State(), data.draw(st.integers(0, len(events)))
+        for seq, event in ledger.events():
+            evolve(whole, event, seq)
+        half = replay(ledger, middle)
+        assert half.seq == middle
+        assert replay(ledger, state=half) == whole == replay(ledger)
+        assert state_root(half) == state_root(whole)
+
+
+def test_a_point_that_is_not_there_is_misuse() -> None:
+    with stored(fund_record()) as ledger:
+        with pytest.raises(MisuseError):
+            replay(ledger, 8)
+        with pytest.raises(MisuseError, match="is past"):
+            replay(ledger, 3, state=replay(ledger, 5))
+        with pytest.raises(MisuseError):
+            list(check(ledger, last=8))
+
+
+def test_an_event_that_cannot_be_applied_names_its_seq() -> None:
+    with stored(fund_record(Corrected(0, 0, 0, 9, "why", "by"))) as ledger:
+        with pytest.raises(ReducerError) as refused:
+            replay(ledger)
+        assert refused.value.seq == 8
+        assert replay(ledger, 7).seq == 7
+
+
+def test_findings_come_in_order_and_only_for_the_names_given() -> None:
+    over = [InsuranceDraw(0, 0, 0, 4, 5, 5, deficit) for deficit in (5, 4, 3)]
+    with stored(fund_record(*over)) as ledger:
+        assert [(finding.law, finding.seq) for finding in check(ledger)] == [("within-deficit", 9), ("within-deficit", 10)]
+        assert [finding.seq for finding in check(ledger, last=9)] == [9]
+        assert list(check(ledger, ["cash-conserved"])) == []
+        with pytest.raises(MisuseError, match="gravity"):
+            list(check(ledger, ["gravity"]))
+
+
+def test_progress_ends_at_the_end() -> None:
+    with stored(fund_record()) as ledger:
+        calls: list[tuple[int, int]] = []
+        replay(ledger, progress=lambda done, total: calls.append((done, total)))
+        list(check(ledger, progress=lambda done, total: calls.append((done, total))))
+        assert calls == [(7, 7), (7, 7)]
