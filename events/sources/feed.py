@@ -13,21 +13,32 @@ from events.model import Completeness, Event
 from events.sources.book import Book
 from events.sources.reading import Fingerprint
 
-__all__ = ["Feed", "Item", "LedgerHead", "Sink"]
+__all__ = ["DUPLICATE", "QUARANTINED", "ROWS_IN", "ROWS_USED", "SET_ASIDE", "Feed", "Item", "LedgerHead", "Sink"]
+
+# Names of tallies. The first two become SourceClosed.rows_in and rows_used; the prefixes are followed by a reason, and
+# rows_in = rows_used + every tally with one of the prefixes. All other tallies count something else than rows.
+ROWS_IN = "rows_in"
+ROWS_USED = "rows_used"
+SET_ASIDE = "set_aside."
+QUARANTINED = "quarantined."
+DUPLICATE = "duplicate."
 
 
 class Item(NamedTuple):
     """One unit of reading: what one source line holds, or a group of lines that belong together.
 
-    ``key`` orders items over all feeds of an import: ``(at_ns, rank)``; feeds of one format agree on what rank means.
-    ``row`` is the last 1-based line that the item covers, so that reading goes on at ``row + 1``.
-    ``late`` is true when the item's time or block is not after the one before it in its own feed.
+    ``key`` orders items over all feeds of an import: ``(time, rank)``; feeds of one format agree on what rank means. Keys
+    never fall within a feed, and items of one feed keep its order. ``row`` is the last 1-based line that the item covers
+    (or element, where a file is one JSON array), so that reading goes on at ``row + 1``. ``at_ns`` is the time the item
+    states, 0 where it states none. ``late`` is true when that time or block is not after the one before it in the feed:
+    such an item takes the key of the one before it.
     """
 
     key: tuple[int, int]
     row: int
     at_ns: int
     lines: tuple[tuple[int, bytes], ...]
+    late: bool = False
 
 
 class LedgerHead(NamedTuple):
@@ -49,7 +60,7 @@ class Sink(Protocol):
 
 
 class Feed(Protocol):
-    """One opened source file."""
+    """One opened source file. ``stream`` names what it holds, as the adapter calls it; two files may have the same."""
 
     file: Fingerprint
     stream: str
@@ -59,10 +70,16 @@ class Feed(Protocol):
     completeness: Completeness
 
     def items(self, after_row: int) -> Iterator[Item]:
-        """Yield the items whose rows come after ``after_row``, in file order."""
+        """Yield the items whose rows come after ``after_row``, in file order.
+
+        What is yielded, ``late`` included, does not depend on where reading begins.
+        """
 
     def translate(self, item: Item, source: int, book: Book, sink: Sink) -> None:
-        """Emit the events of one item and count its rows."""
+        """Emit the events of one item and count its rows, by ``rows_in``, ``rows_used`` and the tallies of SourceClosed.
+
+        Bad input becomes ``Quarantined`` events, never an error: whoever calls this need not undo anything.
+        """
 
 
 OpenFeeds = Iterable[Feed]

@@ -1,0 +1,379 @@
+"""Importing: source files become events of a ledger, each row once, whatever happens on the way.
+
+Rules.
+1. Every file is read to its end and fingerprinted before anything is written, so a truncated file leaves no trace.
+2. A file is known by the SHA-256 of its content. One that was imported is skipped, compressed anew or renamed.
+3. The order of the files on the command line means nothing: items of all files are merged by their keys.
+4. Events and cursors are stored in one transaction, and all memory is a fold over the log. So an import that was stopped
+   anywhere and run again with the same files makes the same log, byte for byte, as one that was not stopped.
+5. A stream only grows at its end. A file that begins before the end of what is held of its stream is refused before
+   anything is written: events have one order, and it cannot be changed. Such files make a ledger of their own, together.
+"""
+
+import heapq
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from events.errors import BadInputError, InternalError, MisuseError
+from events.model import SEMANTICS, Event, LedgerOpened, SourceClosed, SourceOpened, Tally
+from events.sources import hyperliquid, hyperliquid_adl, interchange
+from events.sources.feed import DUPLICATE, QUARANTINED, ROWS_IN, ROWS_USED, SET_ASIDE, Feed, Item, LedgerHead
+from events.sources.reading import Fingerprint, fingerprint
+from events.times import format_utc
+from ledger.restoring import restore
+from ledger.store import Ledger, create, log_digest, open_ledger
+from ledger.totals import ImportReport, SourceReport, Totals
+
+__all__ = ["FORMATS", "import_files"]
+
+Progress = Callable[[int, int], None]
+
+# Events per transaction, at the least: enough to make a durable commit cheap, few enough to lose little work.
+BATCH_EVENTS = 1_000
+
+
+class _Adapter(Protocol):
+    """What a source module offers."""
+
+    FORMAT: str
+    FORMAT_VERSION: int
+
+    def open_feeds(self, files: Sequence[Fingerprint], /) -> Sequence[Feed]: ...
+
+
+_ADAPTERS: dict[str, _Adapter] = {adapter.FORMAT: adapter for adapter in (hyperliquid, hyperliquid_adl)}
+
+# What ``import_files`` reads.
+FORMATS = (*_ADAPTERS, interchange.FORMAT)
+
+
+def import_files(path: Path, kind: str, files: Sequence[Path], progress: Progress | None = None) -> ImportReport:
+    """Import ``files`` of format ``kind`` into the ledger at ``path``, making it when it is not there.
+
+    ``progress`` is called after each commit with the rows read so far and the rows in all files; what it raises stops the
+    import between two commits. Raises ``MisuseError`` when the ledger is of another venue, currency or money grid, when an
+    earlier import was not finished and these are other files, and when a file begins before the end of what the ledger
+    holds of its stream; ``BadInputError`` when a file is truncated or not of its format. In all these cases nothing was
+    written, except by an ``events`` file, which says so.
+    """
+    if not files:
+        raise MisuseError("there is nothing to import.", cure="Name one or more files.")
+    if kind == interchange.FORMAT:
+        return restore(path, files, progress)
+    if kind not in _ADAPTERS:
+        raise MisuseError(f"the format {kind!r} is not known.", cure=f"Known formats are {', '.join(FORMATS)}.")
+    prints, duplicates = _distinct([fingerprint(file) for file in files])
+    feeds = _ADAPTERS[kind].open_feeds(prints)
+    head = _common_head(feeds)
+    spans: _Spans = {}
+    if not os.path.lexists(path):
+        _check_overlaps(_in_order(feeds, spans), spans, {})
+        create(path, LedgerOpened(0, 0, 0, head.venue, head.currency, head.money_decimals, SEMANTICS))
+    with open_ledger(path, write=True) as ledger:
+        run = _Run(ledger, _ADAPTERS[kind], feeds, spans, progress)
+        run.check(head)
+        run.go()
+        return run.report(duplicates)
+
+
+def _distinct(files: Iterable[Fingerprint]) -> tuple[list[Fingerprint], list[str]]:
+    """Return the files without those whose content was given before, and the names of those."""
+    kept: dict[bytes, Fingerprint] = {}
+    files = sorted(files, key=lambda file: (file.content_sha256, file.name, file.sha256))
+    duplicates = [file.name for file in files if kept.setdefault(file.content_sha256, file) is not file]
+    return list(kept.values()), duplicates
+
+
+def _common_head(feeds: Sequence[Feed]) -> LedgerHead:
+    for feed in feeds[1:]:
+        if feed.head != feeds[0].head:
+            raise MisuseError(
+                f"{feeds[0].file.name} and {feed.file.name} are of different venues or currencies.",
+                cure="Import each into a ledger of its own.",
+            )
+    return feeds[0].head
+
+
+class _Span(NamedTuple):
+    """The keys of the first and the last item of a file that state a time."""
+
+    first: tuple[int, int]
+    last: tuple[int, int]
+
+
+def _span(feed: Feed) -> _Span | None:
+    """Return None when no item states a time."""
+    first = next((item.key for item in feed.items(0) if item.at_ns), None)
+    if first is None:
+        return None
+    # The last line nearly always holds the last item; where it holds none, all are read.
+    for after in (max(feed.file.lines - 1, 0), 0):
+        if last := deque(feed.items(after), maxlen=1):
+            return _Span(first, last[0].key)
+    raise BadInputError("this file changed while it was read.", file=feed.file.name)
+
+
+# By content. Measured once and only for new files, as a file is read for it.
+_Spans = dict[bytes, _Span | None]
+
+
+class _Held(NamedTuple):
+    """How far the ledger holds a stream: the key of its last item, and the file that it was in."""
+
+    key: tuple[int, int]
+    name: str
+
+
+def _check_overlaps(feeds: Sequence[Feed], spans: _Spans, held: Mapping[str, _Held]) -> None:
+    """Refuse a file that begins before the end of what is held of its stream, or of another new file of its stream."""
+    held = dict(held)
+    for feed in feeds:
+        span = spans[feed.file.content_sha256]
+        if span is None:
+            continue
+        before = held.get(feed.stream)
+        if before is not None and span.first <= before.key:
+            raise MisuseError(
+                f"this file begins at {format_utc(span.first[0])}, but {before.name} of the same stream, {feed.stream}, "
+                f"reaches to {format_utc(before.key[0])}, and events have one order.",
+                cure="Import overlapping or earlier files into a new ledger: all of them together, without the overlap.",
+                file=feed.file.name,
+            )
+        held[feed.stream] = _Held(span.last, feed.file.name)
+
+
+def _in_order(feeds: Iterable[Feed], spans: _Spans) -> list[Feed]:
+    """Measure new files, and return them in the order in which they are opened, whatever order they are given in."""
+    feeds = list(feeds)
+    for feed in feeds:
+        if feed.file.content_sha256 not in spans:
+            spans[feed.file.content_sha256] = _span(feed)
+
+    def rank(feed: Feed) -> tuple[tuple[int, int], str, bytes]:
+        span = spans[feed.file.content_sha256]
+        return span.first if span else (0, 0), feed.stream, feed.file.content_sha256
+
+    return sorted(feeds, key=rank)
+
+
+class _Source(msgspec.Struct):
+    """A source that is being read: its last row that was translated, and its tallies so far."""
+
+    feed: Feed
+    source: int
+    row: int = 0
+    tallies: dict[str, int] = {}
+
+
+def _source_cursor(content_sha256: bytes) -> str:
+    return f"source/{content_sha256.hex()}"
+
+
+_STREAM = "stream/"  # before the name of a stream, the name of its cursor
+
+
+class _Step(NamedTuple):
+    """An item on its way through the merge, or None for the end of a file that holds none. ``last``: none follows."""
+
+    key: tuple[int, int]
+    source: int
+    item: Item | None
+    last: bool
+
+
+def _steps(source: _Source) -> Iterator[_Step]:
+    before: Item | None = None
+    for item in source.feed.items(source.row):
+        if before is not None:
+            yield _Step(before.key, source.source, before, last=False)
+        before = item
+    yield _Step(before.key if before else (0, 0), source.source, before, last=True)
+
+
+class _Pending:
+    """What is translated and not yet stored. It is the sink that feeds write to."""
+
+    def __init__(self, totals: Totals) -> None:
+        self.events: list[Event] = []
+        self.sources: dict[int, _Source] = {}
+        self.held: dict[str, _Held] = {}
+        self.tallies: dict[str, int] = {}
+        self._totals = totals
+
+    def emit(self, event: Event) -> None:
+        """Add an event; the book sees it at once."""
+        self.events.append(event)
+        self._totals.observe(event)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a tally of the source being translated."""
+        self.tallies[name] = self.tallies.get(name, 0) + by
+
+    def cursors(self) -> dict[str, bytes]:
+        """Return where reading goes on after these events: the cursors of their sources and streams."""
+        encode = msgspec.msgpack.encode
+        sources = {_source_cursor(s.feed.file.content_sha256): encode((s.row, s.tallies)) for s in self.sources.values()}
+        return sources | {_STREAM + stream: encode(held) for stream, held in self.held.items()}
+
+    def clear(self) -> None:
+        """Forget what is stored now."""
+        self.events.clear()
+        self.sources.clear()
+        self.held.clear()
+
+
+class _Run:
+    """One import into an open ledger."""
+
+    def __init__(
+        self, ledger: Ledger, adapter: _Adapter, feeds: Sequence[Feed], spans: _Spans, progress: Progress | None
+    ) -> None:
+        self._ledger = ledger
+        self._adapter = adapter
+        self._feeds = {feed.file.content_sha256: feed for feed in feeds}
+        self._spans = spans
+        self._progress = progress
+        self._totals = Totals()
+        for _, event in ledger.events():
+            self._totals.observe(event)
+        self._before = self._head = ledger.head
+        self._pending = _Pending(self._totals)
+        self._sources: dict[int, _Source] = {}
+        self._rows = 0
+
+    def check(self, head: LedgerHead) -> None:
+        """Refuse what cannot be imported into this ledger. Nothing was written yet."""
+        opened = self._totals.ledger
+        have = LedgerHead(opened.venue, opened.currency, opened.money_decimals)
+        if have != head:
+            raise MisuseError(
+                f"this ledger is of {have.venue} in {have.currency} with {have.money_decimals} decimals, "
+                f"the files are of {head.venue} in {head.currency} with {head.money_decimals}.",
+                cure="Import them into a ledger of their own.",
+                file=str(self._ledger.path),
+            )
+        self._check_unfinished()
+        _check_overlaps(_in_order(self._new(), self._spans), self._spans, self._held())
+
+    def _new(self) -> list[Feed]:
+        return [feed for sha, feed in self._feeds.items() if sha not in self._totals.book.sources]
+
+    def _unfinished(self) -> list[SourceOpened]:
+        return [event for source, event in self._totals.opened.items() if source not in self._totals.closed]
+
+    def _check_unfinished(self) -> None:
+        unfinished = self._unfinished()
+        missing = [event.name for event in unfinished if event.content_sha256 not in self._feeds]
+        added = [feed.file.name for feed in self._new()] if unfinished else []
+        if missing or added:
+            raise MisuseError(
+                f"an import of {', '.join(event.name for event in unfinished)} was not finished.",
+                cure="Import just these files first, then others.",
+                file=str(self._ledger.path),
+            )
+        for event in unfinished:
+            if self._ledger.cursor(_source_cursor(event.content_sha256)) is None:
+                raise MisuseError(
+                    f"this ledger was made from an export of a ledger whose import of {event.name} was not finished.",
+                    cure="Finish the import there, and export again.",
+                    file=str(self._ledger.path),
+                )
+
+    def _held(self) -> dict[str, _Held]:
+        found = self._ledger.cursors(_STREAM)
+        return {name.removeprefix(_STREAM): msgspec.msgpack.decode(raw, type=_Held) for name, raw in found.items()}
+
+    def go(self) -> None:
+        """Read what is left of the files, translate it and store it."""
+        for event in self._unfinished():
+            raw = self._ledger.cursor(_source_cursor(event.content_sha256)) or b""
+            row, tallies = msgspec.msgpack.decode(raw, type=tuple[int, dict[str, int]])
+            self._sources[event.source] = _Source(self._feeds[event.content_sha256], event.source, row, tallies)
+        for feed in _in_order(self._new(), self._spans):
+            self._open(feed)
+        self._rows = sum(source.row for source in self._sources.values())
+        steps = [_steps(source) for source in self._sources.values()]
+        for step in heapq.merge(*steps, key=lambda step: (step.key, step.source)):
+            self._take(step)
+            if len(self._pending.events) >= BATCH_EVENTS:
+                self._commit()
+        self._commit()
+
+    def _open(self, feed: Feed) -> None:
+        file, source = feed.file, self._totals.book.next_source
+        self._pending.emit(
+            SourceOpened(
+                at_ns=0,
+                source=source,
+                row=0,
+                name=file.name,
+                sha256=file.sha256,
+                content_sha256=file.content_sha256,
+                content_bytes=file.content_bytes,
+                format=self._adapter.FORMAT,
+                format_version=self._adapter.FORMAT_VERSION,
+                granularity_ns=feed.granularity_ns,
+                clock=feed.clock,
+                completeness=feed.completeness,
+            )
+        )
+        self._sources[source] = self._pending.sources[source] = _Source(feed, source)
+
+    def _take(self, step: _Step) -> None:
+        source = self._pending.sources[step.source] = self._sources[step.source]
+        item = step.item
+        if item is not None:
+            self._pending.tallies = source.tallies
+            source.feed.translate(item, source.source, self._totals.book, self._pending)
+            self._rows += item.row - source.row
+            source.row = item.row
+            self._pending.held[source.feed.stream] = _Held(item.key, source.feed.file.name)
+        if step.last:
+            self._pending.emit(_closed(source))
+
+    def _commit(self) -> None:
+        self._head = self._ledger.append(self._pending.events, expected_head=self._head, cursors=self._pending.cursors())
+        self._pending.clear()
+        if self._progress is not None:
+            total = sum(source.feed.file.lines for source in self._sources.values())
+            self._progress(min(self._rows, total), total)
+
+    def report(self, duplicates: Sequence[str]) -> ImportReport:
+        """Return the report, once all files are closed."""
+        ids = self._totals.book.sources
+        sources = tuple(self._source_report(ids[sha]) for sha in sorted(self._feeds, key=lambda sha: ids[sha]))
+        return self._totals.report(
+            kind=self._adapter.FORMAT,
+            new_events=self._head - self._before,
+            head=self._head,
+            digest=log_digest(self._ledger),
+            sources=sources,
+            duplicates=duplicates,
+        )
+
+    def _source_report(self, source: int) -> SourceReport:
+        opened, closed = self._totals.opened[source], self._totals.closed[source]
+        return SourceReport(
+            source=source,
+            name=opened.name,
+            content_sha256=opened.content_sha256.hex(),
+            new=source in self._sources,
+            rows_in=closed.rows_in,
+            rows_used=closed.rows_used,
+            tallies={tally.name: tally.count for tally in closed.tallies},
+        )
+
+
+def _closed(source: _Source) -> SourceClosed:
+    tallies = dict(source.tallies)
+    rows_in, rows_used = tallies.pop(ROWS_IN, 0), tallies.pop(ROWS_USED, 0)
+    accounted = rows_used + sum(n for name, n in tallies.items() if name.startswith((SET_ASIDE, QUARANTINED, DUPLICATE)))
+    if rows_in != accounted:
+        raise InternalError(f"of {rows_in} rows, {accounted} are accounted for.", file=source.feed.file.name)
+    counted = tuple(Tally(name, count) for name, count in sorted(tallies.items()))
+    return SourceClosed(0, source.source, source.row, rows_in, rows_used, counted)

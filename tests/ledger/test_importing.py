@@ -1,0 +1,416 @@
+"""Importing: the real files, and the same log however often, wherever and however roughly it is stopped."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.errors import BadInputError, MisuseError
+from events.model import SEMANTICS, LedgerOpened, SourceClosed, SourceOpened
+from events.sources.hyperliquid_adl import Row
+from events.times import format_utc
+from ledger import importing
+from ledger.export import export_events
+from ledger.importing import import_files
+from ledger.store import create, log_digest, open_ledger
+from ledger.totals import ImportReport
+from replay.core.evolve import evolve
+from replay.core.state import State
+
+FILLS = "hyperliquid/node_fills_by_block_20251027_17.lz4"
+WAVE = "hyperliquid/adl_2025-10-10_first_wave.csv"
+START_NS = 1_760_130_964_000_000_000
+SMALL_BATCH = 5
+
+Find = Callable[[str], Path]
+
+
+# Small files of the venue's own shapes.
+
+
+def fill_row(user: int, block: int, side: str) -> list[object]:
+    position = {"B": "Open Long", "A": "Open Short"}[side]
+    row = {
+        "coin": "ETH" if block % 3 else "BTC", "px": f"{1000 + block}.5", "sz": "0.25", "side": side,
+        "time": START_NS // 10**6 + 1000 * block, "startPosition": "0.0", "dir": position, "closedPnl": "0.0",
+        "hash": f"0x{block:064x}", "oid": 7, "crossed": side == "B", "fee": "0.01", "tid": 10 + block, "feeToken": "USDC",
+        "twapId": None,
+    }  # fmt: skip
+    return [f"0x{user:040x}", row]
+
+
+def blocks(path: Path, numbers: range, *, node: str = "") -> Path:
+    """Write a file of fills, one block a second, with one trade in each but every fourth."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in numbers:
+            at = format_utc(START_NS + number * 10**9).removesuffix("Z")
+            rows = [fill_row(number, number, "B"), fill_row(number + 1, number, "A")] if number % 4 else []
+            block = {"local_time": node or at, "block_time": at, "block_number": number, "events": rows}
+            file.write(json.dumps(block) + "\n")
+    return path
+
+
+def prices(path: Path, minutes: range) -> Path:
+    """Write a file of mark prices, two markets a minute."""
+    header = (
+        "time,coin,funding,open_interest,prev_day_px,day_ntl_vlm,premium,oracle_px,mark_px,mid_px,impact_bid_px,impact_ask_px"
+    )
+    rows = [
+        f"{format_utc(START_NS + minute * 60 * 10**9, 0)},{coin},0.0,1,1,1,0,{1000 + minute},{1001 + minute},1,1,1"
+        for minute in minutes
+        for coin in ("BTC", "ETH")
+    ]
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def closes(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join([",".join(Row.__struct_fields__), *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def close(winner: int, second: int) -> str:
+    at_ms = START_NS // 10**6 + 1000 * second
+    return f"0x{winner:040x},ETH,{at_ms},10,2,20,1,-2,9,1,1,2,False,0,1,1,0x{99:040x}"
+
+
+def three(folder: Path) -> list[Path]:
+    return [
+        blocks(folder / "hour1", range(1, 40)),
+        blocks(folder / "hour2", range(40, 90)),
+        prices(folder / "prices.csv", range(3)),
+    ]
+
+
+def digest(path: Path) -> bytes:
+    with open_ledger(path) as ledger:
+        return log_digest(ledger)
+
+
+@contextmanager
+def room() -> Iterator[Path]:
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "BATCH_EVENTS", SMALL_BATCH)
+
+
+class Stopped(Exception):  # noqa: N818  # what a user's interrupt is
+    pass
+
+
+def stop_after(commits: int) -> Callable[[int, int], None]:
+    left = iter(range(commits))
+
+    def progress(done: int, total: int) -> None:
+        assert 0 <= done <= total
+        if next(left, None) is None:
+            raise Stopped
+
+    return progress
+
+
+# The real files.
+
+
+def test_the_real_fills(tmp_path: Path, shared_data: Find) -> None:
+    file = shared_data(FILLS)
+    report = import_files(tmp_path / "ledger", "hyperliquid", [file])
+    assert (report.rows_in, report.rows_used, report.trades) == (4_924, 4_564, 2_282)
+    assert report.tallies["set_aside.spot"] == 360
+    assert (report.accounts, report.markets, report.openings) == (682, 155, 1_364)
+    assert (report.tallies["continuity.checked"], report.tallies.get("continuity.broken", 0)) == (3_080, 0)
+    assert (report.volume, report.fees) == ("4927122.725223", "1841.902804")
+    assert (report.liquidations, report.events["Liquidation"]) == ({"market": 1}, 1)
+    assert report.new_events == report.head - 5
+    again = import_files(tmp_path / "ledger", "hyperliquid", [file])
+    assert again.new_events == 0
+    assert unsaid(again) == unsaid(report)
+
+
+def unsaid(report: ImportReport) -> dict[str, object]:
+    """Return what is the same in the reports of a first and a second import."""
+    said = {name: getattr(report, name) for name in report.__struct_fields__ if name not in {"new_events", "sources"}}
+    return said | {"tallies by source": [source.tallies for source in report.sources]}
+
+
+def test_the_real_adl_wave(tmp_path: Path, shared_data: Find) -> None:
+    report = import_files(tmp_path / "ledger", "hyperliquid-adl", [shared_data(WAVE)])
+    assert (report.events["AdlClose"], report.events["AdlRound"], report.adl_volume) == (401, 14, "10180775.029964")
+    assert (report.accounts, report.markets, report.rows_in, report.rows_used) == (366, 14, 401, 401)
+    assert import_files(tmp_path / "ledger", "hyperliquid-adl", [shared_data(WAVE)]).new_events == 0
+
+
+@pytest.mark.parametrize(("kind", "name"), [("hyperliquid", FILLS), ("hyperliquid-adl", WAVE)])
+def test_real_imports_reduce_and_come_back_from_their_export(tmp_path: Path, shared_data: Find, kind: str, name: str) -> None:
+    import_files(tmp_path / "ledger", kind, [shared_data(name)])
+    state, out = State(), BytesIO()
+    with open_ledger(tmp_path / "ledger") as ledger:
+        for seq, event in ledger.events():
+            evolve(state, event, seq)
+        export_events(ledger, out)
+    (tmp_path / "export").write_bytes(out.getvalue())
+    report = import_files(tmp_path / "again", "events", [tmp_path / "export"])
+    assert bytes.fromhex(report.digest) == digest(tmp_path / "ledger")
+    # The copy knows the source file, too.
+    assert import_files(tmp_path / "again", kind, [shared_data(name)]).new_events == 0
+
+
+def test_a_real_import_killed_at_any_commit_goes_on_to_the_same_log(tmp_path: Path, shared_data: Find) -> None:
+    file = shared_data(FILLS)
+    whole = import_files(tmp_path / "whole", "hyperliquid", [file])
+    assert killed(tmp_path / "cut", "hyperliquid", [file], after=2) == -signal.SIGKILL
+    assert killed(tmp_path / "cut", "hyperliquid", [file], after=1) == -signal.SIGKILL
+    rest = import_files(tmp_path / "cut", "hyperliquid", [file])
+    assert 0 < rest.new_events < whole.new_events
+    assert unsaid(rest) == unsaid(whole)
+
+
+# Stops and orders.
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ledger import importing
+
+importing.BATCH_EVENTS = int(sys.argv[4])
+left = [int(sys.argv[3])]
+
+def progress(done, total):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+importing.import_files(Path(sys.argv[1]), sys.argv[2], [Path(name) for name in sys.argv[5:]], progress)
+"""
+
+
+def killed(path: Path, kind: str, files: list[Path], *, after: int, batch: int = 1_000) -> int:
+    """Import in a process that is killed by SIGKILL right after a commit, and return its exit status."""
+    command = [sys.executable, "-c", KILLED, str(path), kind, str(after), str(batch), *map(str, files)]
+    return subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode
+
+
+def test_an_import_killed_again_and_again_makes_the_same_log(tmp_path: Path) -> None:
+    files = three(tmp_path)
+    whole = import_files(tmp_path / "whole", "hyperliquid", files)
+    for after in (1, 3, 2, 5):
+        assert killed(tmp_path / "cut", "hyperliquid", files, after=after, batch=SMALL_BATCH) == -signal.SIGKILL
+    rest = import_files(tmp_path / "cut", "hyperliquid", files)
+    assert 0 < rest.new_events < whole.new_events
+    assert unsaid(rest) == unsaid(whole)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_stopping_after_any_number_of_commits_changes_nothing(tmp_path: Path) -> None:
+    files = three(tmp_path)
+    whole = import_files(tmp_path / "whole", "hyperliquid", files)
+    commits = 0
+    while True:
+        path = tmp_path / f"cut{commits}"
+        try:
+            import_files(path, "hyperliquid", files, stop_after(commits))
+        except Stopped:
+            rest = import_files(path, "hyperliquid", files[::-1])
+            assert unsaid(rest) == unsaid(whole)
+            commits += 1
+        else:
+            break
+    assert commits > 20
+
+
+@pytest.mark.usefixtures("_small_batches")
+@given(st.lists(st.integers(0, 6), max_size=8), st.permutations(range(3)))
+@settings(max_examples=20, deadline=None)
+def test_any_series_of_stops_in_any_order_of_files_makes_the_same_log(stops: list[int], order: list[int]) -> None:
+    with room() as folder:
+        files = three(folder)
+        whole = import_files(folder / "whole", "hyperliquid", files)
+        given_files = [files[n] for n in order]
+        for commits in stops:
+            with suppress(Stopped):
+                import_files(folder / "cut", "hyperliquid", given_files, stop_after(commits))
+        rest = import_files(folder / "cut", "hyperliquid", given_files)
+        assert unsaid(rest) == unsaid(whole)
+
+
+def test_a_ledger_that_was_only_made_is_as_good_as_none(tmp_path: Path) -> None:
+    files = three(tmp_path)
+    whole = import_files(tmp_path / "whole", "hyperliquid", files)
+    create(tmp_path / "made", LedgerOpened(0, 0, 0, "hyperliquid", "USDC", 12, SEMANTICS))
+    assert import_files(tmp_path / "made", "hyperliquid", files) == whole
+
+
+def test_files_of_several_streams_are_merged_by_time(tmp_path: Path) -> None:
+    files = three(tmp_path)
+    import_files(tmp_path / "ledger", "hyperliquid", files)
+    with open_ledger(tmp_path / "ledger") as ledger:
+        events = [event for _, event in ledger.events(6)]
+    times = [event.at_ns for event in events if event.at_ns]
+    assert times == sorted(times)
+    opened = [(event.source, event.name) for event in events if isinstance(event, SourceOpened)]
+    assert opened == [(1, "prices.csv"), (2, "hour1"), (3, "hour2")]
+    # A file is closed where it ends, before later items of others.
+    assert [event.source for event in events if isinstance(event, SourceClosed)] == [2, 3, 1]
+
+
+def test_the_order_of_the_files_means_nothing(tmp_path: Path) -> None:
+    files = three(tmp_path)
+    one = import_files(tmp_path / "one", "hyperliquid", files)
+    other = import_files(tmp_path / "other", "hyperliquid", files[::-1])
+    assert one == other
+
+
+def test_files_may_come_one_after_the_other(tmp_path: Path) -> None:
+    first, second, _ = three(tmp_path)
+    import_files(tmp_path / "ledger", "hyperliquid", [first])
+    report = import_files(tmp_path / "ledger", "hyperliquid", [first, second])
+    assert [(source.name, source.new) for source in report.sources] == [("hour1", False), ("hour2", True)]
+    assert report.events["SourceOpened"] == 2
+
+
+def test_a_recompressed_or_renamed_copy_is_the_same_file(tmp_path: Path) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 40))
+    first = import_files(tmp_path / "ledger", "hyperliquid", [file])
+    copy = tmp_path / "copy.gz"
+    copy.write_bytes(gzip.compress(file.read_bytes()))
+    report = import_files(tmp_path / "ledger", "hyperliquid", [copy])
+    assert (report.new_events, report.digest) == (0, first.digest)
+
+
+def test_a_file_given_twice_counts_once(tmp_path: Path) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 40))
+    copy = tmp_path / "same"
+    copy.write_bytes(file.read_bytes())
+    report = import_files(tmp_path / "ledger", "hyperliquid", [copy, file])
+    assert (report.duplicates, [source.name for source in report.sources]) == (("same",), ["hour1"])
+    assert report.trades == 30
+
+
+def test_an_empty_file_is_opened_and_closed(tmp_path: Path) -> None:
+    report = import_files(tmp_path / "ledger", "hyperliquid-adl", [closes(tmp_path / "none.csv")])
+    assert (report.new_events, report.events["SourceClosed"], report.rows_in) == (2, 1, 0)
+
+
+def test_broken_rows_are_counted_and_kept(tmp_path: Path) -> None:
+    file = closes(tmp_path / "adl.csv", close(1, 1), "broken", close(2, 1))
+    report = import_files(tmp_path / "ledger", "hyperliquid-adl", [file])
+    assert (report.rows_in, report.rows_used, report.tallies["quarantined.shape"], report.events["Quarantined"]) == (3, 2, 1, 1)
+
+
+# What is refused, and leaves everything as it was.
+
+
+def test_a_truncated_file_leaves_no_ledger(tmp_path: Path, shared_data: Find) -> None:
+    cut = tmp_path / "cut.lz4"
+    cut.write_bytes(shared_data(FILLS).read_bytes()[:-1_000])
+    with pytest.raises(BadInputError, match="ends too early"):
+        import_files(tmp_path / "ledger", "hyperliquid", [cut])
+    assert list(tmp_path.iterdir()) == [cut]
+
+
+def test_a_truncated_file_among_good_ones_leaves_a_ledger_as_it_was(tmp_path: Path) -> None:
+    first, second, _ = three(tmp_path)
+    before = import_files(tmp_path / "ledger", "hyperliquid", [first]).digest
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(blocks(tmp_path / "hour3", range(90, 99)).read_bytes())[:-9])
+    with pytest.raises(BadInputError, match="ends too early"):
+        import_files(tmp_path / "ledger", "hyperliquid", [second, cut])
+    assert digest(tmp_path / "ledger").hex() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("binance", "known formats are hyperliquid, hyperliquid-adl, events"), ("", "is not known")]
+)
+def test_an_unknown_format_is_refused(tmp_path: Path, kind: str, said: str) -> None:
+    with pytest.raises(MisuseError, match=f"(?i){said}"):
+        import_files(tmp_path / "ledger", kind, [blocks(tmp_path / "hour1", range(1, 9))])
+    assert not (tmp_path / "ledger").exists()
+
+
+@pytest.mark.parametrize("kind", importing.FORMATS)
+def test_nothing_to_import_is_refused(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(MisuseError, match="nothing to import"):
+        import_files(tmp_path / "ledger", kind, [])
+    with pytest.raises(MisuseError, match="cannot be opened"):
+        import_files(tmp_path / "ledger", kind, [tmp_path / "absent"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("late", [range(1, 10), range(40, 50), range(39, 50)])
+def test_a_late_or_overlapping_file_is_refused(tmp_path: Path, late: range) -> None:
+    held = blocks(tmp_path / "held", range(10, 41))
+    late_file = blocks(tmp_path / "late", late, node="2025-10-10T00:00:00")
+    before = import_files(tmp_path / "ledger", "hyperliquid", [held]).digest
+    with pytest.raises(MisuseError, match=r"late: this file begins at .* but held of the same stream"):
+        import_files(tmp_path / "ledger", "hyperliquid", [late_file])
+    assert digest(tmp_path / "ledger").hex() == before
+
+
+def test_files_that_overlap_each_other_are_refused(tmp_path: Path) -> None:
+    files = [blocks(tmp_path / "one", range(1, 41)), blocks(tmp_path / "two", range(40, 60))]
+    with pytest.raises(MisuseError, match=r"two: this file begins at .* but one of the same stream"):
+        import_files(tmp_path / "ledger", "hyperliquid", files[::-1])
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_closes_cannot_come_on_top_of_the_fills_that_hold_them(tmp_path: Path) -> None:
+    import_files(tmp_path / "ledger", "hyperliquid", [blocks(tmp_path / "hour1", range(1, 40))])
+    with pytest.raises(MisuseError, match="same stream"):
+        import_files(tmp_path / "ledger", "hyperliquid-adl", [closes(tmp_path / "adl.csv", close(1, 20))])
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_an_unfinished_import_comes_first(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    with pytest.raises(Stopped):
+        import_files(tmp_path / "ledger", "hyperliquid", [first, third], stop_after(3))
+    before = digest(tmp_path / "ledger")
+    for others in ([first], [second], [first, third, second]):
+        with pytest.raises(MisuseError, match=r"import of prices.csv, hour1 was not finished"):
+            import_files(tmp_path / "ledger", "hyperliquid", others)
+    with pytest.raises(MisuseError, match="was not finished"):
+        import_files(tmp_path / "ledger", "hyperliquid-adl", [closes(tmp_path / "adl.csv", close(1, 99))])
+    assert digest(tmp_path / "ledger") == before
+    import_files(tmp_path / "ledger", "hyperliquid", [third, first])
+    assert import_files(tmp_path / "ledger", "hyperliquid", [second]).new_events > 0
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_copy_of_an_unfinished_import_cannot_go_on(tmp_path: Path) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 40))
+    with pytest.raises(Stopped):
+        import_files(tmp_path / "ledger", "hyperliquid", [file], stop_after(3))
+    with open_ledger(tmp_path / "ledger") as ledger, (tmp_path / "export").open("wb") as out:
+        export_events(ledger, out)
+    import_files(tmp_path / "copy", "events", [tmp_path / "export"])
+    with pytest.raises(MisuseError, match="made from an export of a ledger whose import of hour1 was not finished"):
+        import_files(tmp_path / "copy", "hyperliquid", [file])
+
+
+@pytest.mark.parametrize("head", [("okx", "USDC", 12), ("hyperliquid", "USDT", 12), ("hyperliquid", "USDC", 8)])
+def test_a_ledger_of_another_venue_or_money_is_refused(tmp_path: Path, head: tuple[str, str, int]) -> None:
+    create(tmp_path / "ledger", LedgerOpened(0, 0, 0, *head, SEMANTICS))
+    with pytest.raises(MisuseError, match=f"this ledger is of {head[0]} in {head[1]} with {head[2]} decimals"):
+        import_files(tmp_path / "ledger", "hyperliquid", [blocks(tmp_path / "hour1", range(1, 9))])
+    with open_ledger(tmp_path / "ledger") as ledger:
+        assert ledger.head == 5
+
+
+def test_a_path_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 9))
+    with pytest.raises(MisuseError, match="not a ledger"):
+        import_files(file, "hyperliquid", [file])
