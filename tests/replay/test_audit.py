@@ -1,0 +1,317 @@
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from events.model import (
+    SEMANTICS,
+    AccountOpened,
+    AdlClose,
+    AdlRound,
+    AnyEvent,
+    LedgerOpened,
+    MarginMode,
+    Opening,
+    OpenPosition,
+    PolicyAdopted,
+    PriceRule,
+    Reason,
+    Role,
+    Transfer,
+)
+from ledger.importing import import_files
+from ledger.store import create, open_ledger
+from replay.audit import Difference, Facts, Fit, RoundVerdict, audit, audit_events
+from replay.core.engine import Moment, Venue, decide
+from replay.core.evolve import evolve
+from replay.core.policy import PROFIT_TIMES_LEVERAGE
+from replay.core.state import State
+from replay.incident import Scenario, incident
+
+Stage = Callable[..., list[AnyEvent]]
+
+LOT = 10_000
+LOSER = 6
+SMALL = Scenario(
+    users=120,
+    calm_seconds=300,
+    crash_seconds=120,
+    recovery_seconds=120,
+    calm_trades=30,
+    crash_trades=2,
+    recovery_trades=10,
+    fund_cash=20_000,
+    depth_cash=500,
+)
+
+
+def judge(events: Iterable[AnyEvent]) -> list[RoundVerdict]:
+    return audit_events(enumerate(events, 1))
+
+
+@pytest.fixture
+def round_of_three(stage: Stage) -> list[AnyEvent]:
+    """A long of ten lots is closed against shorts of four, three and eight lots, in the order 8, 7, 9."""
+    traders = [
+        (0, {0: (10, 1_000)}),
+        (10**8, {0: (-4, 1_150)}),
+        (10**8, {0: (-3, 1_300)}),
+        (10**9, {0: (-8, 1_100)}),
+        (10**9, {0: (-8, 1_000)}),
+    ]
+    events = stage(traders, [900])
+    state = State()
+    for seq, event in enumerate(events, 1):
+        evolve(state, event, seq)
+    # Only the round and its closes: what follows would no longer fit once a close is altered.
+    forced = decide(state, LOSER, Venue(4, 5, 0), Moment(7, 0, 0, 100), {})
+    return [*events, *(event for event in forced if isinstance(event, AdlRound | AdlClose))]
+
+
+def altered(events: list[AnyEvent], close: int, **changes: Any) -> list[AnyEvent]:
+    places = [place for place, event in enumerate(events) if isinstance(event, AdlClose)]
+    place = places[close - 1]
+    return [*events[:place], replace(events[place], **changes), *events[place + 1 :]]
+
+
+def seq_of(events: list[AnyEvent], close: int) -> int:
+    return [seq for seq, event in enumerate(events, 1) if isinstance(event, AdlClose)][close - 1]
+
+
+# ---- A record that follows its policy, and one altered in one place
+
+
+def test_a_faithful_round_is_reproduced(round_of_three: list[AnyEvent]) -> None:
+    (verdict,) = judge(round_of_three)
+    assert verdict == RoundVerdict(
+        round=0,
+        seq=seq_of(round_of_three, 1) - 1,
+        last_seq=seq_of(round_of_three, 3),
+        at_ns=7,
+        market=0,
+        loser=LOSER,
+        policy=0,
+        verdict="reproduced",
+        difference=None,
+        missing=(),
+        loser_size=10,
+        loser_equity=-1_000 * LOT,
+        fund=0,
+        expected_price=1_000,
+        facts=Facts(3, 3, 2, 1, 0, 0, 0, True, 1, 10, 10 * 1_000 * LOT),
+        fit=None,
+    )
+
+
+def test_a_swapped_winner_is_named(round_of_three: list[AnyEvent]) -> None:
+    events = altered(round_of_three, 2, winner=10, buyer=10)
+    (verdict,) = judge(events)
+    assert verdict.difference == Difference("winner", seq_of(events, 2), 2, expected=7, recorded=10)
+    assert (verdict.verdict, verdict.missing) == ("winner", ())
+
+
+def test_a_changed_size_is_named(round_of_three: list[AnyEvent]) -> None:
+    events = altered(round_of_three, 1, size=2)
+    (verdict,) = judge(events)
+    assert verdict.difference == Difference("size", seq_of(events, 1), 1, expected=3, recorded=2)
+    assert verdict.facts.all_but_last_full is False
+
+
+def test_a_changed_price_is_named(round_of_three: list[AnyEvent]) -> None:
+    events = altered(round_of_three, 3, price=999)
+    (verdict,) = judge(events)
+    assert verdict.difference == Difference("price", seq_of(events, 3), 3, expected=1_000, recorded=999)
+    assert verdict.facts.prices == 2
+
+
+def test_a_changed_order_is_named(round_of_three: list[AnyEvent]) -> None:
+    *rest, first, second, third = round_of_three
+    events = [*rest, second, first, third]
+    (verdict,) = judge(events)
+    assert verdict.difference == Difference("order", seq_of(events, 1), 1, expected=8, recorded=7)
+
+
+def test_a_close_left_out_is_named(round_of_three: list[AnyEvent]) -> None:
+    (verdict,) = judge(round_of_three[:-1])
+    assert verdict.difference == Difference("winner", len(round_of_three) - 1, 3, expected=9, recorded=None)
+    (verdict,) = judge(round_of_three[:-3])
+    assert verdict.difference == Difference("winner", verdict.seq, 1, expected=8, recorded=None)
+
+
+def test_a_close_too_many_is_named(round_of_three: list[AnyEvent]) -> None:
+    extra = replace(round_of_three[-1], winner=10, buyer=10, size=1)
+    (verdict,) = judge([*round_of_three, extra])
+    assert verdict.difference == Difference("winner", len(round_of_three) + 1, 4, expected=None, recorded=10)
+
+
+def test_a_round_without_its_trigger_is_named(round_of_three: list[AnyEvent]) -> None:
+    place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
+    richer = Transfer(0, 0, 0, 0, 4, 1, Reason.TOP_UP, None)
+    (verdict,) = judge([*round_of_three[:place], richer, *round_of_three[place:]])
+    assert verdict.difference == Difference("trigger", verdict.seq, None, None, None)
+    assert (verdict.fund, verdict.loser_equity) == (1, -1_000 * LOT)
+
+
+def test_a_round_of_another_size_or_price_is_named(round_of_three: list[AnyEvent]) -> None:
+    place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
+    for field, value, expected in (("size", 9, 10), ("price", 990, 1_000)):
+        opened = replace(round_of_three[place], **{field: value})
+        (verdict,) = judge([*round_of_three[:place], opened, *round_of_three[place + 1 :]])
+        assert verdict.difference == Difference(field, verdict.seq, None, expected, value)
+
+
+def test_the_round_says_under_which_policy_it_is_judged(round_of_three: list[AnyEvent]) -> None:
+    place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
+    adopted = next(event for event in round_of_three if isinstance(event, PolicyAdopted))
+    later = replace(adopted, policy=1, price="mark")
+    events = [*round_of_three[:place], later, *round_of_three[place:]]
+    (verdict,) = judge(events)
+    assert (verdict.policy, verdict.verdict) == (0, "reproduced")
+    events[place + 1] = replace(events[place + 1], policy=None)
+    (verdict,) = judge(events)
+    assert verdict.policy == 1
+    assert verdict.difference == Difference("price", verdict.seq, None, 900, 1_000)
+
+
+def test_altering_any_close_of_an_incident_is_found_at_that_close() -> None:
+    events = list(incident(SMALL))
+    closes = [place for place, event in enumerate(events) if isinstance(event, AdlClose)]
+    for place in closes[:: len(closes) // 12]:
+        event = events[place]
+        assert isinstance(event, AdlClose)
+        changed = [*events[:place], replace(event, price=event.price + 1)]
+        verdicts = judge(changed)
+        assert [verdict.verdict for verdict in verdicts[:-1]] == ["reproduced"] * (len(verdicts) - 1)
+        difference = verdicts[-1].difference
+        assert difference is not None
+        assert (difference.field, difference.seq) == ("price", place + 1)
+        assert (difference.expected, difference.recorded) == (event.price, event.price + 1)
+
+
+# ---- What is missing makes a round undecidable
+
+
+def without_policy(events: Iterable[AnyEvent]) -> list[AnyEvent]:
+    kept = [event for event in events if not isinstance(event, PolicyAdopted)]
+    return [replace(event, policy=None) if isinstance(event, AdlRound) else event for event in kept]
+
+
+def test_without_a_policy_a_round_is_undecidable(round_of_three: list[AnyEvent]) -> None:
+    (verdict,) = judge(without_policy(round_of_three))
+    assert (verdict.verdict, verdict.missing, verdict.policy, verdict.difference) == ("undecidable", ("policy",), None, None)
+
+
+def test_the_fit_counts_pairs_in_order_and_is_no_match(round_of_three: list[AnyEvent]) -> None:
+    events = without_policy(round_of_three)
+    (verdict,) = judge(events)
+    assert verdict.fit == Fit("profit x leverage", 3, 0, 3, 0, 0, 1_000_000, 2, 2, None)
+    *rest, first, second, third = events
+    (verdict,) = judge([*rest, second, first, third])
+    assert verdict.fit == Fit("profit x leverage", 3, 0, 2, 1, 0, 333_333, 2, 1, len(events) - 1)
+    (verdict,) = judge([*rest, third, second, first])
+    assert verdict.fit == Fit("profit x leverage", 3, 0, 0, 3, 0, -1_000_000, 2, 0, len(events) - 1)
+    assert verdict.verdict == "undecidable"
+
+
+def test_the_fit_leaves_out_what_has_no_claim_and_counts_ties(round_of_three: list[AnyEvent]) -> None:
+    events = without_policy(round_of_three)
+    (verdict,) = judge(altered(events, 2, winner_equity_claim=None))
+    assert verdict.fit == Fit("profit x leverage", 2, 1, 1, 0, 0, 1_000_000, 1, 1, None)
+    # Without equity there is no leverage, so these two stand on one step.
+    broke = altered(altered(events, 1, winner_equity_claim=0), 2, winner_equity_claim=-5)
+    (verdict,) = judge(broke)
+    assert verdict.fit == Fit("profit x leverage", 3, 0, 0, 2, 1, -666_667, 2, 1, len(events))
+    (verdict,) = judge(altered(altered(events, 2, winner_equity_claim=None), 3, winner_equity_claim=None))
+    assert verdict.fit == Fit("profit x leverage", 1, 2, 0, 0, 0, None, 0, 0, None)
+
+
+def test_a_policy_that_is_not_understood_is_no_reason_to_stop(round_of_three: list[AnyEvent]) -> None:
+    events = [replace(e, fill="level(contracts)") if isinstance(e, PolicyAdopted) else e for e in round_of_three]
+    (verdict,) = judge(events)
+    assert verdict.verdict == "undecidable"
+    assert verdict.missing == ("policy: policy 0 (profit x leverage), parameter fill: 'level(contracts)' is not known.",)
+
+
+def test_without_the_losers_cash_the_trigger_is_undecidable(stage: Stage) -> None:
+    events = stage([(10**9, {0: (-30, 1_000)})], [900], preset=PROFIT_TIMES_LEVERAGE._replace(price="mark"))
+    trader = AccountOpened(0, 0, 0, 7, "new", 7, Role.USER, MarginMode.CROSS, False)
+    opened = AdlRound(0, 0, 0, 0, 7, 0, 20, 900, PriceRule.MARK, None, None, None, 0, (), None, None)
+    stated = Opening(0, 0, 0, 7, None, (OpenPosition(0, 20, 1_000, 2),))
+    (verdict,) = judge([*events, trader, stated, opened])
+    assert (verdict.verdict, verdict.loser_size, verdict.loser_equity) == ("undecidable", 20, None)
+    assert verdict.missing == ("candidate list: record incomplete", "cash of account")
+    assert verdict.fit is None
+
+
+# ---- Facts that hold whatever the policy
+
+
+@pytest.mark.parametrize(("size", "full", "partial", "over", "flips"), [(2, 0, 1, 0, 0), (3, 1, 0, 0, 0), (4, 0, 0, 1, 1)])
+def test_a_close_is_full_partial_or_too_large(
+    round_of_three: list[AnyEvent], size: int, full: int, partial: int, over: int, flips: int
+) -> None:
+    facts = judge(altered(round_of_three, 1, size=size)[:-2])[0].facts
+    assert (facts.closes, facts.full, facts.partial, facts.over_closes, facts.flips) == (1, full, partial, over, flips)
+
+
+def test_a_close_on_the_wrong_side_is_an_over_close_and_no_flip(round_of_three: list[AnyEvent]) -> None:
+    events = altered(round_of_three, 1, buyer=LOSER, seller=8)[:-2]
+    facts = judge(events)[0].facts
+    assert (facts.over_closes, facts.flips, facts.full, facts.partial) == (1, 0, 0, 0)
+
+
+def test_a_winner_never_seen_is_unknown_and_leaves_the_rest_open(round_of_three: list[AnyEvent]) -> None:
+    opened = next(event for event in round_of_three if isinstance(event, AccountOpened) and event.account == 8)
+    stranger = replace(opened, account=11, owner=11, name="stranger", new=False)
+    place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
+    events = [*round_of_three[:place], stranger, *altered(round_of_three, 1, winner=11, buyer=11)[place:]]
+    facts = judge(events)[0].facts
+    assert (facts.unknown, facts.full, facts.partial, facts.all_but_last_full) == (1, 1, 1, None)
+
+
+# ---- A ledger, and the real record
+
+
+def test_a_ledger_is_audited_with_progress(tmp_path: Path) -> None:
+    events = list(incident(SMALL))
+    path = tmp_path / "demo.adl"
+    opened = events[0]
+    assert isinstance(opened, LedgerOpened)
+    assert opened.semantics == SEMANTICS
+    create(path, opened)
+    seen: list[tuple[int, int]] = []
+    with open_ledger(path, write=True) as ledger:
+        ledger.append(events[5:], expected_head=5)
+        verdicts = audit(ledger, lambda done, total: seen.append((done, total)))
+    assert verdicts == judge(events)
+    assert seen[-1] == (len(events), len(events))
+    again = msgspec.json.decode(msgspec.json.encode(verdicts), type=list[RoundVerdict])
+    assert again == verdicts
+
+
+def test_the_first_wave_of_2025_10_10_is_undecidable_but_tells_facts(
+    shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "wave.adl"
+    import_files(path, "hyperliquid-adl", [shared_data("hyperliquid/adl_2025-10-10_first_wave.csv")])
+    with open_ledger(path) as ledger:
+        verdicts = audit(ledger)
+    facts = [verdict.facts for verdict in verdicts]
+    assert len(verdicts) == 14
+    assert sum(fact.full for fact in facts) == 387
+    assert [fact.partial for fact in facts] == [1] * 14
+    assert all(fact.all_but_last_full for fact in facts)
+    assert {fact.prices for fact in facts} == {1}
+    assert {(fact.flips, fact.over_closes, fact.unknown) for fact in facts} == {(0, 0, 0)}
+    assert {verdict.verdict for verdict in verdicts} == {"undecidable"}
+    assert {verdict.missing for verdict in verdicts} == {
+        ("policy", "loser's position", "candidate list: record incomplete", "cash of account", "mark price")
+    }
+    fits = [verdict.fit for verdict in verdicts if verdict.fit is not None]
+    assert [fit.scored for fit in fits] == [fact.closes for fact in facts]
+    assert all(fit.concordant + fit.discordant + fit.tied == fit.scored * (fit.scored - 1) // 2 for fit in fits)
+    # The published rank does not explain the order: many pairs stand against it.
+    assert sum(fit.discordant for fit in fits) > 2_000
