@@ -1,0 +1,228 @@
+"""The verb demo: an ADL incident from nothing, recorded, verified, replayed, audited and told."""
+
+import time
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, cast
+
+from events.errors import MisuseError
+from events.model import FIRST_FREE_ACCOUNT, LedgerOpened, Role
+from events.times import format_utc
+from ledger.store import create, log_digest, open_ledger
+from ledger.verify import verify
+from replay import views
+from replay.audit import RoundVerdict, audit
+from replay.cli.options import AsJson, LedgerPath
+from replay.cli.output import clip, grouped, print_json, print_table, progress, say
+from replay.cli.rounds import print_rounds
+from replay.core.state import State
+from replay.fold import check, replay
+from replay.incident import incident
+from replay.story import Step, Story, tell
+
+__all__ = ["demo", "record_incident"]
+
+DEMO_LEDGER = Path("demo.adl")
+BATCH_EVENTS = 5_000
+# Events of the incident, for the progress bar only.
+ABOUT_EVENTS = 200_000
+
+BAR_WIDTH = 14
+WINNERS_SHOWN = 8
+ROUNDS_SHOWN = 8
+NAME_WIDTH = 18
+FAILED_STATUS = 1
+
+
+def record_incident(path: Path) -> int:
+    """Record the demo incident at ``path`` and return the number of events stored now.
+
+    A recording that was stopped goes on where it stopped. Raises ``MisuseError`` when another ledger stands there.
+    """
+    events = incident()
+    opened = cast("LedgerOpened", next(events))
+    if not path.exists():
+        create(path, opened)
+    with open_ledger(path, write=True) as ledger, progress("recording") as update:
+        before = ledger.head
+        if next(ledger.events(1, 1))[1] != opened:
+            raise MisuseError("this is another ledger than the demo's.", file=str(path), cure="Give --ledger a new name.")
+        todo = islice(chain([opened], events), before, None)
+        while batch := list(islice(todo, BATCH_EVENTS)):
+            ledger.append(batch, expected_head=ledger.head)
+            update(ledger.head, max(ABOUT_EVENTS, ledger.head))
+        return ledger.head - before
+
+
+def demo(*, ledger: LedgerPath = DEMO_LEDGER, json: AsJson = False) -> int:
+    """Record an ADL incident, verify it, replay it, audit it, and tell what happened. It is the same on every machine."""
+    facts: dict[str, Any] = {"ledger": str(ledger)}
+    began = time.perf_counter()
+    new = record_incident(ledger)
+    recorded_s = time.perf_counter() - began
+    with progress("verifying") as update:
+        verified = verify(ledger, update)
+    with open_ledger(ledger) as opened:
+        began = time.perf_counter()
+        with progress("replaying") as update:
+            state = replay(opened, progress=update)
+        replayed_s = time.perf_counter() - began
+        with progress("checking") as update:
+            findings = sum(1 for _ in check(opened, progress=update))
+        with progress("auditing") as update:
+            verdicts = audit(opened, update)
+        with progress("telling") as update:
+            story = tell(opened, update)
+        digest = log_digest(opened).hex()
+    reproduced = sum(1 for verdict in verdicts if verdict.verdict == "reproduced")
+    clean = verified.clean and not findings and reproduced == len(verdicts)
+    facts |= {
+        "events": state.seq,
+        "new_events": new,
+        "accounts": len(state.accounts) - FIRST_FREE_ACCOUNT,
+        "traders": sum(1 for account in state.accounts if account.role == Role.USER and account.owner == account.account),
+        "markets": len(state.markets),
+        "verified": verified.clean,
+        "log_digest": digest,
+        "check_findings": findings,
+        "adl_rounds": len(verdicts),
+        "adl_rounds_reproduced": reproduced,
+        **views.roots_view(state),
+    }
+    if json:
+        print_json(facts | {"story": story_view(state, story)})
+        return 0 if clean else FAILED_STATUS
+    size_mb = ledger.stat().st_size / 1e6
+    did = f"recorded in {recorded_s:.1f} s" if new else "already recorded"
+    say("[bold]An ADL incident, made up and deterministic[/bold]\n")
+    who = f"{facts['accounts']:,} accounts of {facts['traders']:,} traders, {facts['markets']} markets"
+    say(f" 1 Record   {state.seq:,} events: {who}; {size_mb:.1f} MB, {did}")
+    rate = f"{state.seq / replayed_s:,.0f} events/s"
+    followed = f"{reproduced} of {len(verdicts)} ADL rounds follow the rule in force exactly"
+    say(f" 2 Verify   {_word(verified.clean)}: every record in its place and in its one spelling")
+    say(f" 3 Replay   {_word(not findings)}: contracts and cash sum to zero after every event; {rate}")
+    say(f" 4 Audit    {_word(reproduced == len(verdicts))}: {followed}\n")
+    _print_timeline(state, story)
+    largest = sorted(verdicts, key=lambda verdict: (-verdict.facts.notional, verdict.round))[:ROUNDS_SHOWN]
+    print_rounds(state, largest, f"Largest ADL rounds ({len(largest)} of {len(verdicts)})")
+    say()
+    _print_winners(state, story)
+    say(f"[bold]State root[/bold] {facts['state_root']}")
+    say("Whoever replays this log gets these 32 bytes, or the log or the reducer differs.\n")
+    _print_next(state, ledger, verdicts)
+    return 0 if clean else FAILED_STATUS
+
+
+def _word(good: bool) -> str:
+    return "[green]clean[/green]" if good else "[red]findings[/red]"
+
+
+def story_view(state: State, story: Story) -> dict[str, Any]:
+    """Return a story with decimal text for its amounts."""
+
+    def step_view(step: Step) -> dict[str, Any]:
+        return {
+            "at": format_utc(step.at_ns),
+            "mark": views.price_text(state, story.reference, step.mark) if story.reference is not None else None,
+            "fund": views.cash_text(state, step.fund_cash),
+            "liquidations": step.liquidations,
+            "liquidated": views.cash_text(state, step.liquidated_cash),
+            "drawn": views.cash_text(state, step.drawn_cash),
+            "adl_rounds": step.rounds,
+            "adl_closes": step.closes,
+            "adl_closed": views.cash_text(state, step.closed_cash),
+        }
+
+    return {
+        "reference_market": state.markets[story.reference].listed.symbol if story.reference is not None else None,
+        "step_ns": story.step_ns,
+        "steps": [step_view(step) for step in story.steps],
+        "fund": {
+            "first": views.cash_text(state, story.fund_first),
+            "lowest": views.cash_text(state, story.fund_low),
+            "last": views.cash_text(state, story.fund_last),
+            "drawn": views.cash_text(state, story.drawn_cash),
+        },
+        "liquidations": story.liquidations,
+        "liquidated": views.cash_text(state, story.liquidated_cash),
+        "adl_closes": story.closes,
+        "adl_closed": views.cash_text(state, story.closed_cash),
+        "winners": [
+            {
+                "account": state.accounts[winner.account].name,
+                "closes": winner.closes,
+                "closed": views.cash_text(state, winner.closed_cash),
+            }
+            for winner in story.winners
+        ],
+    }
+
+
+def whole_units(state: State, cash: int | None) -> str:
+    """Return money cut to whole units of the currency, for tables where the cents are noise."""
+    if cash is None or state.opened is None:
+        return "-"
+    unit = 10**state.opened.money_decimals
+    return f"{abs(cash) // unit * (-1 if cash < 0 else 1):,}"
+
+
+def _bar(amount: int, largest: int) -> str:
+    """Return a bar; what is not zero shows at least a sliver."""
+    if not amount or not largest:
+        return ""
+    return "█" * (amount * BAR_WIDTH // largest) or "▏"
+
+
+def _print_timeline(state: State, story: Story) -> None:
+    symbol = state.markets[story.reference].listed.symbol if story.reference is not None else ""
+    largest = max((step.liquidated_cash + step.closed_cash for step in story.steps), default=0)
+    rows = [
+        (
+            format_utc(step.at_ns, 0)[11:19],
+            grouped(views.price_text(state, story.reference or 0, step.mark) or "-"),
+            whole_units(state, step.fund_cash),
+            f"{step.liquidations:,}" if step.liquidations else "",
+            whole_units(state, step.liquidated_cash) if step.liquidations else "",
+            f"{step.rounds:,}" if step.rounds else "",
+            whole_units(state, step.closed_cash) if step.closes else "",
+            _bar(step.liquidated_cash + step.closed_cash, largest),
+        )
+        for step in story.steps
+    ]
+    currency = state.opened.currency if state.opened else ""
+    columns = ("time", f"{symbol} mark", "fund", "liquidations", "liquidated", "ADL rounds", "ADL closed", "forced")
+    day = format_utc(story.steps[0].at_ns, 0)[:10] if story.steps else ""
+    print_table(f"What happened, {day} UTC, amounts in {currency}", columns, rows, right=columns[1:7])
+    say(
+        f"\nInsurance fund: {whole_units(state, story.fund_first)} at first, {whole_units(state, story.drawn_cash)} drawn, "
+        f"lowest {whole_units(state, story.fund_low)}, {whole_units(state, story.fund_last)} at last\n"
+    )
+
+
+def _print_winners(state: State, story: Story) -> None:
+    rows = [
+        (
+            clip(state.accounts[winner.account].name, NAME_WIDTH),
+            state.accounts[winner.account].margin.name.lower(),
+            str(winner.closes),
+            whole_units(state, winner.closed_cash),
+        )
+        for winner in story.winners[:WINNERS_SHOWN]
+    ]
+    title = f"Who was closed ({len(rows)} of {len(story.winners)} accounts, {whole_units(state, story.closed_cash)} in all)"
+    print_table(title, ("account", "margin", "closes", "notional"), rows, right=("closes", "notional"))
+    say()
+
+
+def _print_next(state: State, ledger: Path, verdicts: list[RoundVerdict]) -> None:
+    say("[bold]Next[/bold]")
+    at = f" --ledger {ledger}"
+    commands = [(f"adl audit{at}", "every ADL round with its verdict")]
+    if verdicts:
+        last = verdicts[-1]
+        commands.append((f"adl show {last.seq}{at}", "the last round: its fields, its bytes, the state before and after"))
+        loser = state.accounts[state.rounds[last.round].event.loser].name
+        commands.append((f"adl state{at} --account {loser} --at {last.seq - 1}", "its bankrupt account, just before"))
+    width = max(len(command) for command, _ in commands)
+    for command, what in commands:
+        say(f"  {command:<{width}}   {what}")

@@ -1,0 +1,138 @@
+"""What people and machines see: tables and JSON on stdout, progress and errors on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from events.errors import AdlError
+
+__all__ = ["clip", "grouped", "print_error", "print_json", "print_table", "progress", "say", "stdout_console"]
+
+# A bar for work that ends at once is noise.
+SHOW_AFTER_S = 1.0
+
+PIPE_WIDTH = 4_096
+CUT_LEAST = 20  # what a column that gives way keeps at least
+
+
+def stdout_console() -> Console:
+    """Return a console on stdout as it is now. What is not a terminal has no width, so nothing is cut for it."""
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=PIPE_WIDTH)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout, keys in the order given."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+def say(text: str = "") -> None:
+    """Print a line for people; rich markup is understood."""
+    stdout_console().print(text, soft_wrap=True)
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), cut: str | None = None
+) -> None:
+    """Print a table. Columns named in ``right`` are numbers and stand right; ``cut`` gives way when the terminal is narrow."""
+    if title:
+        # Not the table's own title, which would be wrapped to the table's width.
+        say(f"[bold]{title}[/bold]")
+    table = Table(header_style="bold cyan", box=None, pad_edge=False)
+    console = stdout_console()
+    widths = [max(len(text) for text in (name, *(row[i] for row in rows))) for i, name in enumerate(columns)]
+    # A number that is cut is a wrong one, so only the column that is named for it may be.
+    room = max(
+        console.width - sum(w for w, name in zip(widths, columns, strict=True) if name != cut) - 2 * len(columns), CUT_LEAST
+    )
+    for name, width in zip(columns, widths, strict=True):
+        fixed = min(width, room) if name == cut else width
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=True, width=fixed, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table, crop=False)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def grouped(text: str) -> str:
+    """Return decimal text with thousands separators: ``4927122.725223`` as ``4,927,122.725223``."""
+    whole, dot, fraction = text.partition(".")
+    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    return f"{sign}{int(digits):,}{dot}{fraction}" if digits.isdigit() else text
+
+
+def clip(text: str, width: int) -> str:
+    """Return ``text`` cut to ``width`` characters in the middle, so that both ends of an id stay readable."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:>9,.0f}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function ``(done, total)`` that shows a bar on stderr with rate and time left, once the work takes over a second.
+
+    Nothing is shown where stderr is not a terminal.
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), _Rate(),
+        TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task(label, total=None)
+    began = time.monotonic()
+    live = False
+
+    def update(done: int, total: int) -> None:
+        nonlocal live
+        if not live and time.monotonic() - began > SHOW_AFTER_S:
+            bar.start()
+            live = True
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield update
+    finally:
+        if live:
+            bar.stop()
+
+
+def print_error(error: AdlError, *, as_json: bool) -> None:
+    """Print an error: on stderr for people, as ``{"error": ...}`` on stdout for machines."""
+    if as_json:
+        print_json({"error": error_view(error)})
+        return
+    console = Console(stderr=True, highlight=False, emoji=False)
+    console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+
+
+def error_view(error: AdlError) -> Mapping[str, Any]:
+    """Return the stable keys of an error."""
+    return {
+        "kind": type(error).__name__,
+        "fault": error.fault,
+        "message": error.message,
+        "cure": error.cure,
+        "file": error.file,
+        "row": error.row,
+        "seq": error.seq,
+        "exit_status": error.exit_status,
+    }

@@ -1,0 +1,84 @@
+"""The documentation is under test: its commands run, and it names every verb, option, key and event type there is."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.model import EVENTS
+from replay.cli import app, main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CLI_PAGE = ROOT / "docs" / "cli.md"
+VERBS = ["audit", "check", "demo", "export", "import", "log", "show", "state", "verify"]
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ adl ")]
+
+
+def section(verb: str) -> str:
+    text = CLI_PAGE.read_text(encoding="utf-8")
+    found = re.search(rf"^## adl {verb}\b.*?(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found, f"docs/cli.md has no section for adl {verb}"
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    assert main(["demo", "--ledger", str(folder / "demo.adl"), "--json"]) == 0
+    return folder
+
+
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_shown_runs(
+    page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "demo.adl").write_bytes((workplace / "demo.adl").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for command in commands(page):
+        capsys.readouterr()
+        assert main(shlex.split(command)[1:]) == 0, command
+        if "--json" in command and "--list" not in command:
+            verb = shlex.split(command)[1]
+            check_keys(verb, json.loads(capsys.readouterr().out))
+
+
+def check_keys(verb: str, document: dict[str, Any]) -> None:
+    named = set(re.findall(r"`([a-z_]+)`", section(verb)))
+    assert set(document) <= named, f"adl {verb} --json has keys that docs/cli.md does not name"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_and_option_is_documented(verb: str) -> None:
+    text = section(verb)
+    general = CLI_PAGE.read_text(encoding="utf-8").split("## Exit status")[0]
+    for argument in app[verb].assemble_argument_collection(parse_docstring=True):
+        for name in argument.names:
+            if name.startswith("--") and not name.startswith("--no-"):
+                assert name in text or name in general, f"{name} of adl {verb} is not in docs/cli.md"
+
+
+def test_the_list_of_verbs_is_whole() -> None:
+    assert sorted(name for name in app if not name.startswith("-")) == VERBS
+
+
+def test_every_event_type_is_documented() -> None:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    for tag, event in EVENTS.items():
+        found = re.search(rf"^\| {tag} \| `{event.__name__}` \| (.*) \|$", text, re.MULTILINE)
+        assert found, f"docs/events.md has no row for tag {tag}, {event.__name__}"
+        own = event.__struct_fields__[3:]
+        assert re.findall(r"`(\w+)`", found[1]) == list(own), f"the fields of {event.__name__} in docs/events.md"
+
+
+def test_no_page_names_a_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"(^|[^\w.])/(root|home|work)/", page.read_text(encoding="utf-8")), page
