@@ -61,11 +61,12 @@ class Facts(Struct, frozen=True):
 
     ``full`` + ``partial`` + ``over_closes`` + ``unknown`` = ``closes``; ``over_closes`` took more than the position or the
     wrong side of it, ``flips`` are those of them that turned it round. ``all_but_last_full`` is None where an unknown
-    position leaves it open. ``size`` is in size units, ``notional`` in money units at the close prices.
+    position leaves it open. ``winners`` are accounts, each once, sorted. ``size`` is in size units, ``notional`` in money
+    units at the close prices.
     """
 
     closes: int
-    winners: int
+    winners: tuple[int, ...]
     full: int
     partial: int
     over_closes: int
@@ -305,7 +306,7 @@ def _facts(closes: list[_Close]) -> Facts:
     undecided = "unknown" in but_last and all(kind in {"full", "unknown"} for kind in but_last)
     return Facts(
         closes=len(closes),
-        winners=len({close.event.winner for close in closes}),
+        winners=tuple(sorted({close.event.winner for close in closes})),
         full=kinds.count("full"),
         partial=kinds.count("partial"),
         over_closes=kinds.count("over"),

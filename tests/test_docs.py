@@ -51,6 +51,18 @@ def test_every_command_shown_runs(
             check_keys(verb, json.loads(capsys.readouterr().out))
 
 
+@pytest.mark.xdist_group("docs")
+def test_the_python_of_the_readme_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102  # our own page
+    root, rounds = capsys.readouterr().out.splitlines()
+    assert root in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.fullmatch(r"[1-9][0-9]* rounds reproduced", rounds)
+
+
 def check_keys(verb: str, document: dict[str, Any]) -> None:
     named = set(re.findall(r"`([a-z_]+)`", section(verb)))
     assert set(document) <= named, f"adl {verb} --json has keys that docs/cli.md does not name"

@@ -1,5 +1,8 @@
 """The verb demo: an ADL incident from nothing, recorded, verified, replayed, audited and told."""
 
+import os
+import shutil
+import sys
 import time
 from itertools import chain, islice
 from pathlib import Path
@@ -109,7 +112,7 @@ def demo(*, ledger: LedgerPath = DEMO_LEDGER, json: AsJson = False) -> int:
     _print_winners(state, story)
     say(f"[bold]State root[/bold] {facts['state_root']}")
     say("Whoever replays this log gets these 32 bytes, or the log or the reducer differs.\n")
-    _print_next(state, ledger, verdicts)
+    _print_next(state, ledger, largest)
     return 0 if clean else FAILED_STATUS
 
 
@@ -215,14 +218,16 @@ def _print_winners(state: State, story: Story) -> None:
 
 
 def _print_next(state: State, ledger: Path, verdicts: list[RoundVerdict]) -> None:
-    say("[bold]Next[/bold]")
-    at = f" --ledger {ledger}"
-    commands = [(f"adl audit{at}", "every ADL round with its verdict")]
+    # In a fresh checkout the command is not on the path; what is printed must work when it is copied.
+    adl = "adl" if shutil.which("adl") else os.path.relpath(sys.argv[0])
+    commands = [(f"{adl} audit --ledger {ledger}", "every ADL round with its verdict")]
     if verdicts:
-        last = verdicts[-1]
-        commands.append((f"adl show {last.seq}{at}", "the last round: its fields, its bytes, the state before and after"))
-        loser = state.accounts[state.rounds[last.round].event.loser].name
-        commands.append((f"adl state{at} --account {loser} --at {last.seq - 1}", "its bankrupt account, just before"))
-    width = max(len(command) for command, _ in commands)
+        chosen = verdicts[0]
+        loser = state.accounts[chosen.loser].name
+        commands += [
+            (f"{adl} show {chosen.seq} --ledger {ledger}", "the largest round: its fields, its bytes, before and after"),
+            (f"{adl} state --ledger {ledger} --account {loser} --at {chosen.seq - 1}", "its bankrupt account, just before"),
+        ]
+    say("[bold]Next[/bold]")
     for command, what in commands:
-        say(f"  {command:<{width}}   {what}")
+        say(f"  # {what}\n  {command}")

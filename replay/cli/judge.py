@@ -137,7 +137,8 @@ def _print_audit(state: State, verdicts: list[auditing.RoundVerdict], summary: d
     say(f"[bold]Verdicts[/bold]: {kinds}, of {rounds} rounds")
     say("\n[bold]Whatever the policy was[/bold]")
     say(f"  {summary['rounds_with_all_but_last_in_full']} of {rounds} rounds close all winners but the last in full")
-    say(f"  {summary['closes']:,} closes: {summary['closed_in_full']:,} in full, {summary['closed_in_part']:,} in part")
+    closes, winners = f"{summary['closes']:,} closes", f"of {summary['winners']:,} accounts"
+    say(f"  {closes} {winners}: {summary['closed_in_full']:,} in full, {summary['closed_in_part']:,} in part")
     say(f"  {summary['rounds_with_one_price']} of {rounds} rounds have one price")
     say(f"  {summary['flips']} flips, {summary['over_closes']} over-closes, {summary['not_known']} closes of unknown positions")
     say(f"  notional {grouped(summary['notional'])}")

@@ -24,6 +24,7 @@ def summary_view(state: State, verdicts: list[RoundVerdict]) -> dict[str, Any]:
         "rounds": len(verdicts),
         "verdicts": dict(sorted(kinds.items())),
         "closes": sum(fact.closes for fact in facts),
+        "winners": len({winner for fact in facts for winner in fact.winners}),
         "closed_in_full": sum(fact.full for fact in facts),
         "closed_in_part": sum(fact.partial for fact in facts),
         "over_closes": sum(fact.over_closes for fact in facts),
@@ -81,7 +82,7 @@ def _difference_view(state: State, market: int, difference: Difference) -> dict[
 def _facts_view(state: State, market: int, facts: Facts) -> dict[str, Any]:
     return {
         "closes": facts.closes,
-        "winners": facts.winners,
+        "winners": len(facts.winners),
         "closed_in_full": facts.full,
         "closed_in_part": facts.partial,
         "over_closes": facts.over_closes,
@@ -128,9 +129,9 @@ def print_rounds(state: State, verdicts: list[RoundVerdict], title: str) -> None
         for verdict in verdicts
     ]
     fits = any(verdict.fit for verdict in verdicts)
-    columns = ("round", "seq", "time (UTC)", "market", "bankrupt", "closed", "winners", "in full", "tau", "verdict")
+    columns = ("round", "seq", "time (UTC)", "market", "bankrupt", "size closed", "closes", "in full", "tau", "verdict")
     keep = [index for index, name in enumerate(columns) if fits or name != "tau"]
-    right = ("round", "seq", "closed", "winners", "in full", "tau")
+    right = ("round", "seq", "size closed", "closes", "in full", "tau")
     print_table(title, [columns[i] for i in keep], [[row[i] for i in keep] for row in rows], right=right)
     for verdict in verdicts:
         if verdict.difference is not None:

@@ -101,7 +101,7 @@ def test_a_faithful_round_is_reproduced(round_of_three: list[AnyEvent]) -> None:
         loser_equity=-1_000 * LOT,
         fund=0,
         expected_price=1_000,
-        facts=Facts(3, 3, 2, 1, 0, 0, 0, True, 1, 10, 10 * 1_000 * LOT),
+        facts=Facts(3, (7, 8, 9), 2, 1, 0, 0, 0, True, 1, 10, 10 * 1_000 * LOT),
         fit=None,
     )
 
