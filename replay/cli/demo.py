@@ -196,10 +196,10 @@ def _print_timeline(state: State, story: Story) -> None:
     columns = ("time", f"{symbol} mark", "fund", "liquidations", "liquidated", "ADL rounds", "ADL closed", "forced")
     day = format_utc(story.steps[0].at_ns, 0)[:10] if story.steps else ""
     print_table(f"What happened, {day} UTC, amounts in {currency}", columns, rows, right=columns[1:7])
-    say(
-        f"\nInsurance fund: {whole_units(state, story.fund_first)} at first, {whole_units(state, story.drawn_cash)} drawn, "
-        f"lowest {whole_units(state, story.fund_low)}, {whole_units(state, story.fund_last)} at last\n"
+    first, drawn, lowest, last = (
+        whole_units(state, cash) for cash in (story.fund_first, story.drawn_cash, story.fund_low, story.fund_last)
     )
+    say(f"\nInsurance fund: {first} before, {drawn} drawn, lowest {lowest}, {last} at the end of the record\n")
 
 
 def _print_winners(state: State, story: Story) -> None:

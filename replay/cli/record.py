@@ -97,12 +97,12 @@ def export(
     """Write the whole ledger in the interchange format. Importing it again gives the same ledger, byte for byte."""
     if json and output is None:
         raise MisuseError("--json and the export both want stdout.", cure="Name a file with --output.")
-    with open_ledger(ledger) as opened, progress("exporting"):
+    with open_ledger(ledger) as opened, progress("exporting") as update:
         if output is None:
-            export_events(opened, sys.stdout.buffer)
+            export_events(opened, sys.stdout.buffer, progress=update)
             sys.stdout.buffer.flush()
             return 0
-        count = _write_new(output, lambda out: export_events(opened, out))
+        count = _write_new(output, lambda out: export_events(opened, out, progress=update))
     if json:
         print_json({"ledger": str(ledger), "format": kind, "output": str(output), "events": count})
     else:
