@@ -20,6 +20,7 @@ from events.model import (
     MarginMode,
     MarginTier,
     MarketListed,
+    MarketStatus,
     Method,
     PriceTick,
     Reason,
@@ -54,12 +55,30 @@ def opening_events(accounts: int, markets: int) -> list[Event]:
     """Return the events that open the ledger, ``accounts`` user accounts and ``markets`` linear markets."""
     head: list[Event] = list(beginning(LedgerOpened(START_NS, 0, 0, "bench", "USD", 8, SEMANTICS)))
     head += [
-        AccountOpened(START_NS, 0, 0, i, f"0x{i:040x}", i, Role.USER, MarginMode.CROSS, True)
+        AccountOpened(START_NS, 0, 0, i, f"0x{i:040x}", i, Role.USER, MarginMode.CROSS, True, None)
         for i in range(FIRST_FREE_ACCOUNT, FIRST_FREE_ACCOUNT + accounts)
     ]
-    tiers = (MarginTier(0, 100_000, 50_000),)
+    tiers = (MarginTier(0, 10**11, 5 * 10**10),)
     head += [
-        MarketListed(START_NS, 0, 0, i, f"M{i}", Contract.LINEAR, 4, 4, 1, 0, Basis.AVERAGE, False, tiers, None)
+        MarketListed(
+            START_NS,
+            0,
+            0,
+            i,
+            f"M{i}",
+            Contract.LINEAR,
+            4,
+            4,
+            1,
+            0,
+            1,
+            1,
+            Basis.AVERAGE,
+            False,
+            tiers,
+            None,
+            MarketStatus.TRADING,
+        )
         for i in range(markets)
     ]
     return head
@@ -90,11 +109,11 @@ def stream(events: int, accounts: int, markets: int, seed: int = 7) -> Iterator[
         elif draw < LIQUIDATIONS:
             yield Liquidation(
                 at_ns, 0, 0, market, buyer, seller, price[market], size, 0, 0, index, Taker.UNKNOWN,
-                0, 0, None, None, None, None, seller, Method.MARKET, price[market], None, None,
+                None, None, None, None, None, None, seller, Method.MARKET, price[market], None, None,
             )  # fmt: skip
         else:
             fee = size * price[market] // 5_000
             yield Fill(
                 at_ns, 0, 0, market, buyer, seller, price[market], size, fee, -(fee // 3), index, Taker.BUYER,
-                0, 0, None, None, None, None,
+                None, None, None, None, None, None,
             )  # fmt: skip

@@ -12,7 +12,7 @@ def beginning(opened: LedgerOpened) -> list[AnyEvent]:
     return [
         opened,
         *(
-            AccountOpened(opened.at_ns, 0, 0, account, name, account, role, MarginMode.UNKNOWN, new=True)
+            AccountOpened(opened.at_ns, 0, 0, account, name, account, role, MarginMode.UNKNOWN, new=True, adl_exempt=None)
             for account, name, role in RESERVED_ACCOUNTS
         ),
     ]

@@ -5,12 +5,15 @@ its sequence number, which is not part of it. A published tag and its fields are
 
 Units. ``at_ns``: UTC nanoseconds since 1970, as the source gave it, 0 where it gave none; evidence, never order.
 ``cash`` and every amount of money: 10**-money_decimals of the ledger's currency. ``price``: 10**-price_decimals of the
-market. ``size``: 10**-size_decimals of the market; positive in trades, signed (short below zero) in positions. ``*_ppm``:
-parts per million; ``*_ppt``: parts per trillion. Ids of accounts, markets, policies, rounds and sources are dense integers
-in the order of their first event: accounts from 0, the first four being reserved; markets, policies and rounds from 0;
-sources from 1, as source 0 means the ledger itself.
+market. ``size``: 10**-size_decimals of the market; positive in trades, signed (short below zero) in positions. ``*_ppt``:
+parts per trillion. Ids of accounts, markets, policies, rounds and sources are dense integers in the order of their first
+event: accounts from 0, the first four being reserved; markets, policies and rounds from 0; sources from 1, as source 0
+means the ledger itself.
 
 What a venue claims (``*_claim``) is kept to be reconciled. A claim never moves money.
+
+The members of an enumeration are part of the tag: a new member is a new tag. ``OTHER`` and ``UNKNOWN`` stand for what has
+no member of its own.
 """
 
 from enum import IntEnum
@@ -21,6 +24,7 @@ from msgspec import Meta, Struct
 from events.units import INT64_MAX, INT64_MIN, Contract
 
 __all__ = [
+    "CANDIDATES_MAX",
     "EVENTS",
     "EVENT_BYTES_MAX",
     "EXTERNAL",
@@ -33,10 +37,12 @@ __all__ = [
     "SEMANTICS",
     "UNOBSERVED",
     "AccountOpened",
+    "AdlCandidates",
     "AdlClose",
     "AdlRound",
     "AnyEvent",
     "Basis",
+    "Candidate",
     "Completeness",
     "Contract",
     "Corrected",
@@ -49,6 +55,7 @@ __all__ = [
     "MarginMode",
     "MarginTier",
     "MarketListed",
+    "MarketStatus",
     "Method",
     "OpenPosition",
     "Opening",
@@ -67,6 +74,7 @@ __all__ = [
     "Taker",
     "Tally",
     "Transfer",
+    "VenueId",
 ]
 
 # The meaning of the events: a ledger is replayed only by a reducer of the same version.
@@ -81,6 +89,9 @@ RAW_BYTES_MAX = 32_768
 # Payments one Funding event carries, so that it stays under EVENT_BYTES_MAX with the widest amounts.
 PAYMENTS_MAX = 1_000
 
+# Candidates one AdlCandidates event carries, for the same reason; those whose scores are long texts take more parts.
+CANDIDATES_MAX = 1_000
+
 # Reserved accounts. They are opened like any other, right after LedgerOpened, and have these ids in every ledger.
 EXTERNAL = 0  # the world outside the venue: deposits come from it, withdrawals go to it
 UNOBSERVED = 1  # the rest of the venue, when the record begins in the middle of its history
@@ -92,12 +103,17 @@ Id: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Natural: TypeAlias = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 Int64: TypeAlias = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
-Ppm: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Rate: TypeAlias = Annotated[int, Meta(ge=0, le=10**15)]
 Decimals: TypeAlias = Annotated[int, Meta(ge=0, le=18)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
 Text: TypeAlias = Annotated[str, Meta(max_length=4_096)]
+Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Sha256: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Raw: TypeAlias = Annotated[bytes, Meta(max_length=RAW_BYTES_MAX)]
+Seed: TypeAlias = Annotated[bytes, Meta(max_length=64)]
+
+# A venue's own id of a trade or an order, a number or a text as the venue has it; None where it gives none.
+VenueId: TypeAlias = Natural | Short | None
 
 # An amount that can outgrow 64 bits. In Python it is always an int; on the wire a value outside int64 is the shortest
 # big-endian two's complement bytes, of at most 16. The codec converts both ways, so only it sees the bytes.
@@ -155,6 +171,17 @@ class Basis(IntEnum):
     AVERAGE_TRUNCATED = 2
 
 
+class MarketStatus(IntEnum):
+    """What can be done in a market, as its venue states it: trade, only close, nothing for now, settle; or it is gone."""
+
+    UNKNOWN = 0
+    TRADING = 1
+    CLOSE_ONLY = 2
+    HALTED = 3
+    SETTLEMENT = 4
+    DELISTED = 5
+
+
 class Taker(IntEnum):
     """Which side of a trade took liquidity."""
 
@@ -181,11 +208,14 @@ class Reason(IntEnum):
     RESIDUAL = 12
     LENDING = 13
     STAKING = 14
+    COMPENSATION = 15
+    LIQUIDATION_FEE = 16
 
 
 class Method(IntEnum):
     """How a liquidated position was closed: on the market, by the backstop vault, or taken over by another account."""
 
+    UNKNOWN = 0
     MARKET = 1
     BACKSTOP = 2
     TAKEOVER = 3
@@ -199,6 +229,9 @@ class PriceRule(IntEnum):
     MARK = 2
     PREVIOUS_MARK = 3
     ORACLE = 4
+    CAPPED_MARK = 5
+    REFERENCE_SPREAD = 6
+    OTHER = 7
 
 
 class Event(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -225,8 +258,9 @@ class LedgerOpened(Event, frozen=True, tag=1):
 class SourceOpened(Event, frozen=True, tag=2):
     """A source file begins. ``sha256`` is of the file as given, ``content_sha256`` of its decompressed bytes.
 
-    ``granularity_ns`` is the finest step of the source's clock; ``clock`` says where the time was stamped.
-    ``format`` names the importer, ``format_version`` its version.
+    ``granularity_ns`` is the finest step of the source's clock, ``divergence_ns`` its greatest stated divergence from UTC (as
+    in RTS 25), each None where not stated; ``clock`` says where the time was stamped. ``format`` names the importer,
+    ``format_version`` its version.
     """
 
     name: Name
@@ -235,7 +269,8 @@ class SourceOpened(Event, frozen=True, tag=2):
     content_bytes: Natural
     format: Name
     format_version: Positive
-    granularity_ns: Natural
+    granularity_ns: Natural | None
+    divergence_ns: Natural | None
     clock: Text
     completeness: Completeness
 
@@ -259,11 +294,12 @@ class SourceClosed(Event, frozen=True, tag=3):
 
 
 class AccountOpened(Event, frozen=True, tag=4):
-    """An account is opened, or an open one gets another role. The only event that holds an account's name.
+    """An account is opened, or an open one gets another role, margin mode or exemption. It alone holds an account's name.
 
-    ``owner`` is an account id, its own for an account that stands alone. ``new`` is true when the account comes into being
-    here, without money or positions; false when it existed before the record, so that its cash is unknown until an
-    Opening states it.
+    ``owner`` is an account id, its own for an account that stands alone; name and owner never change. ``new`` is true when
+    the account comes into being here, without money or positions; false when it existed before the record, so that its cash
+    is unknown until an Opening states it. ``adl_exempt`` says whether the venue leaves the account out of ADL, None where it
+    is not stated.
     """
 
     account: Id
@@ -272,21 +308,23 @@ class AccountOpened(Event, frozen=True, tag=4):
     role: Role
     margin: MarginMode
     new: bool
+    adl_exempt: bool | None
 
 
 class MarginTier(Part, frozen=True):
     """Margin rates for the part of a position's notional from ``floor_cash`` to the next tier's floor."""
 
     floor_cash: Wide
-    initial_ppm: Ppm
-    maintenance_ppm: Ppm
+    initial_ppt: Rate
+    maintenance_ppt: Rate
 
 
 class MarketListed(Event, frozen=True, tag=5):
-    """A market is listed, or a listed one changes from here on. Its contract, decimals and multiplier never change.
+    """A market is listed, or a listed one changes from here on: its tick, lot, tiers, limit, status or ``grid_assumed``.
 
     A contract is worth ``multiplier`` * 10**-multiplier_decimals of the underlying (linear), of the currency per price
     unit (quanto), or of the quote currency (inverse). ``tiers`` are sorted by floor, the first at 0; empty means unknown.
+    ``price_tick`` and ``size_lot`` are the steps of an order in units of the grids, 1 where only the grid is known.
     ``grid_assumed`` is true when the decimals come from a general rule and not from the venue's own listing.
     """
 
@@ -297,14 +335,19 @@ class MarketListed(Event, frozen=True, tag=5):
     size_decimals: Decimals
     multiplier: Positive
     multiplier_decimals: Decimals
+    price_tick: Positive
+    size_lot: Positive
     basis: Basis
     grid_assumed: bool
     tiers: tuple[MarginTier, ...]
     position_limit: Positive | None
+    status: MarketStatus
 
 
 class PolicyAdopted(Event, frozen=True, tag=6):
-    """The ADL policy in force from here on, as data: the eight parameters of a venue's rule, each in its text form.
+    """An ADL policy in force from here on, as data: the eight parameters of a venue's rule, each in its text form.
+
+    ``markets`` are those that it is for, None for all. In force for a market is the last policy adopted that is for it.
 
     ``rule`` says where the published rule stands and ``rule_sha256`` what its text was; empty and None where the rule is
     not a published text. ``by`` names who decided, for staff overrides.
@@ -312,6 +355,7 @@ class PolicyAdopted(Event, frozen=True, tag=6):
 
     policy: Id
     name: Name
+    markets: tuple[Id, ...] | None
     trigger: Text
     scope: Text
     key: Text
@@ -360,15 +404,15 @@ class Transfer(Event, frozen=True, tag=8):
 
 
 class PriceTick(Event, frozen=True, tag=9):
-    """The mark price of a market and, where known, its oracle (index) price."""
+    """The mark price of a market, its oracle (index) price, or both. None leaves the price as it is."""
 
     market: Id
-    mark: Positive
+    mark: Positive | None
     oracle: Positive | None
 
 
 class Fill(Event, frozen=True, tag=10):
-    """One trade: both sides, one price. A negative fee is a rebate. Orders are the venue's ids, 0 where not given.
+    """One trade: both sides, one price. A negative fee is a rebate. The trade and its orders have the venue's ids.
 
     ``*_start_claim``: signed position before the trade; ``*_profit_claim``: realised profit, as the venue states them.
     """
@@ -380,10 +424,10 @@ class Fill(Event, frozen=True, tag=10):
     size: Positive
     buyer_fee: Int64
     seller_fee: Int64
-    trade: Natural
+    trade: VenueId
     taker: Taker
-    buyer_order: Natural
-    seller_order: Natural
+    buyer_order: VenueId
+    seller_order: VenueId
     buyer_start_claim: Int64 | None
     seller_start_claim: Int64 | None
     buyer_profit_claim: Wide | None
@@ -391,10 +435,11 @@ class Fill(Event, frozen=True, tag=10):
 
 
 class Payment(Part, frozen=True):
-    """Cash to (above zero) or from (below zero) an account."""
+    """Cash to (above zero) or from (below zero) an account. ``size_claim`` is the position it was paid on, as claimed."""
 
     account: Id
     cash: Wide
+    size_claim: Int64 | None
 
 
 class Funding(Event, frozen=True, tag=11):
@@ -421,10 +466,10 @@ class Liquidation(Event, frozen=True, tag=12):
     size: Positive
     buyer_fee: Int64
     seller_fee: Int64
-    trade: Natural
+    trade: VenueId
     taker: Taker
-    buyer_order: Natural
-    seller_order: Natural
+    buyer_order: VenueId
+    seller_order: VenueId
     buyer_start_claim: Int64 | None
     seller_start_claim: Int64 | None
     buyer_profit_claim: Wide | None
@@ -437,12 +482,19 @@ class Liquidation(Event, frozen=True, tag=12):
 
 
 class InsuranceDraw(Event, frozen=True, tag=13):
-    """The fund pays ``cash`` to ``account``. ``deficit`` is the whole loss it is drawn for; the rest falls to others."""
+    """The fund pays ``cash`` to ``account``. ``deficit`` is what was uncovered just before this draw.
+
+    So a second draw for the same loss states the rest, never the whole again; what no draw covers falls to others.
+    ``market`` and ``round`` are what it is drawn for, ``reference`` the venue's id of the movement, each where stated.
+    """
 
     fund: Id
     account: Id
     cash: Wide
-    deficit: Wide
+    deficit: Wide | None
+    market: Id | None
+    round: Id | None
+    reference: Name | None
 
 
 class PoolBalance(Part, frozen=True):
@@ -455,8 +507,10 @@ class PoolBalance(Part, frozen=True):
 class AdlRound(Event, frozen=True, tag=14):
     """An ADL decision begins: the position of ``loser`` in ``market`` is to be closed against others.
 
-    ``size`` is the signed position of the loser that is to be closed, None where the venue does not publish the need.
-    ``policy`` is None where no policy is on record. ``seed`` and ``candidates`` are there for rules that need them.
+    ``size`` is the signed position of the loser that is to be closed, ``need_cash`` a target stated in money, each None where
+    the venue does not publish the need. ``policy`` is None where no policy is on record. ``as_of`` is the seq of the state
+    that the venue says it decided on, ``cause`` the seq of the liquidation or round that led to this one, ``seed`` what a
+    rule that draws lots draws from. Whom the venue ranked is in the AdlCandidates events of the round.
     """
 
     round: Id
@@ -470,15 +524,17 @@ class AdlRound(Event, frozen=True, tag=14):
     bankruptcy: Int64 | None
     policy: Id | None
     pools: tuple[PoolBalance, ...]
-    seed: Natural | None
-    candidates: tuple[Id, ...] | None
+    need_cash: Wide | None
+    as_of: Natural | None
+    cause: Natural | None
+    seed: Seed | None
 
 
 class AdlClose(Event, frozen=True, tag=15):
     """One winner's position is closed, in whole or in part, against the round's loser. ``winner`` is buyer or seller.
 
-    The fields of the trade are those of Fill. ``rank_claim`` counts from 1; ``winner_equity_claim`` is the winner's
-    account value just before the close, as claimed.
+    The fields of the trade are those of Fill. ``mark`` is the mark price the venue states with this close. ``rank_claim``
+    counts from 1; ``winner_equity_claim`` is the winner's account value just before the close, as claimed.
     """
 
     market: Id
@@ -488,24 +544,35 @@ class AdlClose(Event, frozen=True, tag=15):
     size: Positive
     buyer_fee: Int64
     seller_fee: Int64
-    trade: Natural
+    trade: VenueId
+    taker: Taker
+    buyer_order: VenueId
+    seller_order: VenueId
+    buyer_start_claim: Int64 | None
+    seller_start_claim: Int64 | None
+    buyer_profit_claim: Wide | None
+    seller_profit_claim: Wide | None
     round: Id
     winner: Id
-    winner_start_claim: Int64 | None
-    winner_profit_claim: Wide | None
+    mark: Positive | None
     winner_equity_claim: Wide | None
     rank_claim: Positive | None
 
 
 class Settlement(Event, frozen=True, tag=16):
-    """A market is settled: positions are closed at a price the venue set, outside the book. No fees."""
+    """A market is settled: positions are closed at a price the venue set, outside the book. The fields are those of Fill."""
 
     market: Id
     buyer: Id
     seller: Id
     price: Int64
     size: Positive
-    trade: Natural
+    buyer_fee: Int64
+    seller_fee: Int64
+    trade: VenueId
+    taker: Taker
+    buyer_order: VenueId
+    seller_order: VenueId
     buyer_start_claim: Int64 | None
     seller_start_claim: Int64 | None
     buyer_profit_claim: Wide | None
@@ -523,11 +590,12 @@ class Quarantined(Event, frozen=True, tag=17):
 
 
 class Corrected(Event, frozen=True, tag=18):
-    """A correction of the event at ``corrects``. Its bytes stay; the effect, if any, is in new events."""
+    """A correction of the event at ``corrects``. Its bytes stay; the ``effects`` events that follow this one are its effect."""
 
     corrects: Positive
     why: Text
     by: Text
+    effects: Natural
 
 
 class StateCommitted(Event, frozen=True, tag=19):
@@ -537,6 +605,25 @@ class StateCommitted(Event, frozen=True, tag=19):
     money_root: Sha256
     basis_root: Sha256
     semantics: Positive
+
+
+class Candidate(Part, frozen=True):
+    """An account that the venue ranked, with what it claims of it: position, equity, entry on the price grid, score as text."""
+
+    account: Id
+    size_claim: Int64 | None
+    equity_claim: Wide | None
+    entry_claim: Int64 | None
+    score_claim: Short | None
+
+
+class AdlCandidates(Event, frozen=True, tag=20):
+    """Whom the venue ranked for a round, in its order, in ``parts`` events, ``part`` from 1."""
+
+    round: Id
+    part: Positive
+    parts: Positive
+    candidates: Annotated[tuple[Candidate, ...], Meta(max_length=CANDIDATES_MAX)]
 
 
 AnyEvent: TypeAlias = (
@@ -559,6 +646,7 @@ AnyEvent: TypeAlias = (
     | Quarantined
     | Corrected
     | StateCommitted
+    | AdlCandidates
 )
 
 # Every event type by its tag: the table that the codec, the docs and the tests are made from.
@@ -582,4 +670,5 @@ EVENTS: dict[int, type[Event]] = {
     17: Quarantined,
     18: Corrected,
     19: StateCommitted,
+    20: AdlCandidates,
 }

@@ -13,6 +13,8 @@ from events.errors import NumberError
 __all__ = [
     "INT64_MAX",
     "INT64_MIN",
+    "PPM",
+    "PPT",
     "Contract",
     "Quantised",
     "div_half_even",
@@ -25,6 +27,10 @@ __all__ = [
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
+
+# What a rate of one is in parts per million (``*_ppm``) and per trillion (``*_ppt``).
+PPM = 10**6
+PPT = 10**12
 
 # Longest text a source may use for one number; a limit so that hostile input cannot make huge integers.
 NUMBER_CHARS_MAX = 64

@@ -1,20 +1,17 @@
 """Writing a ledger in the interchange format, and making a ledger from it again: the same events, byte for byte."""
 
-from collections.abc import Callable
 from typing import BinaryIO
 
 from events.sources.book import Book
 from events.sources.interchange import write_line
-from ledger.store import Ledger
+from ledger.store import Ledger, Progress
 
 __all__ = ["export_events"]
 
 PROGRESS_EVERY = 1_024
 
 
-def export_events(
-    ledger: Ledger, out: BinaryIO, *, last: int | None = None, progress: Callable[[int, int], None] | None = None
-) -> int:
+def export_events(ledger: Ledger, out: BinaryIO, *, last: int | None = None, progress: Progress | None = None) -> int:
     """Write the events up to seq ``last`` (by default all) to ``out``, one line each, and return how many.
 
     The lines always begin at seq 1, as names are introduced by the events before. Nothing is held in memory but names.

@@ -6,35 +6,36 @@ Rules.
 3. The order of the files on the command line means nothing: items of all files are merged by their keys.
 4. Events and cursors are stored in one transaction, and all memory is a fold over the log. So an import that was stopped
    anywhere and run again with the same files makes the same log, byte for byte, as one that was not stopped.
-5. A stream only grows at its end. A file that begins before the end of what is held of its stream is refused before
-   anything is written: events have one order, and it cannot be changed. Such files make a ledger of their own, together.
+5. Events have one order, the order of their times, and it cannot be changed. So a ledger grows only at its end: a new file
+   that states times is refused before anything is written when it begins before the latest time in the ledger, or when it
+   does not begin after the end of what is held of its own stream, told by the coarser of the two clocks. Files of one period
+   are imported together.
+6. What is imported is what was fingerprinted. A file that changes meanwhile stops the import; what was stored is of the file
+   as it was, and with that file the import goes on.
 """
 
 import heapq
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from events.errors import BadInputError, InternalError, MisuseError
+from events.codec import encode
+from events.errors import BadInputError, EventEncodeError, InternalError, MisuseError
 from events.model import SEMANTICS, Event, LedgerOpened, SourceClosed, SourceOpened, Tally
 from events.sources import hyperliquid, hyperliquid_adl, interchange
 from events.sources.feed import DUPLICATE, QUARANTINED, ROWS_IN, ROWS_USED, SET_ASIDE, Feed, Item, LedgerHead
 from events.sources.reading import Fingerprint, fingerprint
 from events.times import format_utc
-from ledger.restoring import restore
-from ledger.store import Ledger, create, log_digest, open_ledger
+from events.units import INT64_MIN
+from ledger.restoring import Guard, restore
+from ledger.store import BATCH_EVENTS, Ledger, Progress, create, log_digest, open_ledger
 from ledger.totals import ImportReport, SourceReport, Totals
 
 __all__ = ["FORMATS", "import_files"]
-
-Progress = Callable[[int, int], None]
-
-# Events per transaction, at the least: enough to make a durable commit cheap, few enough to lose little work.
-BATCH_EVENTS = 1_000
 
 
 class _Adapter(Protocol):
@@ -52,27 +53,38 @@ _ADAPTERS: dict[str, _Adapter] = {adapter.FORMAT: adapter for adapter in (hyperl
 FORMATS = (*_ADAPTERS, interchange.FORMAT)
 
 
-def import_files(path: Path, kind: str, files: Sequence[Path], progress: Progress | None = None) -> ImportReport:
+def import_files(
+    path: Path, kind: str, files: Sequence[Path], progress: Progress | None = None, guard: Guard | None = None
+) -> ImportReport:
     """Import ``files`` of format ``kind`` into the ledger at ``path``, making it when it is not there.
 
-    ``progress`` is called after each commit with the rows read so far and the rows in all files; what it raises stops the
-    import between two commits. Raises ``MisuseError`` when the ledger is of another venue, currency or money grid, when an
-    earlier import was not finished and these are other files, and when a file begins before the end of what the ledger
-    holds of its stream; ``BadInputError`` when a file is truncated or not of its format. In all these cases nothing was
-    written, except by an ``events`` file, which says so.
+    ``guard`` (``replay.fold.guard``) is asked about every event of an ``events`` file, which may be written by anybody; what
+    the venue adapters make can be applied by their own rules.
+
+    ``progress`` is called with the rows read so far and the rows in all files: first once all files are fingerprinted, then
+    after each commit; what it raises stops the import between two commits.
+
+    Raises ``MisuseError`` when the ledger is of another venue, currency or money grid, when an earlier import was not
+    finished and these are other files or it was begun by another version of the adapter, and when a file begins before the
+    end of what the ledger holds; ``BadInputError`` when a file is truncated or not of its format. In all these cases nothing
+    was written. Also ``BadInputError`` when a file changes while it is read, or a row gives an event that cannot be stored:
+    then the whole batches before that stay stored, and importing the same files again goes on after them. For an ``events``
+    file see ``restore``.
     """
     if not files:
         raise MisuseError("there is nothing to import.", cure="Name one or more files.")
     if kind == interchange.FORMAT:
-        return restore(path, files, progress)
+        return restore(path, files, progress, guard)
     if kind not in _ADAPTERS:
         raise MisuseError(f"the format {kind!r} is not known.", cure=f"Known formats are {', '.join(FORMATS)}.")
     prints, duplicates = _distinct([fingerprint(file) for file in files])
     feeds = _ADAPTERS[kind].open_feeds(prints)
     head = _common_head(feeds)
+    if progress is not None:
+        progress(0, sum(file.lines for file in prints))
     spans: _Spans = {}
     if not os.path.lexists(path):
-        _check_overlaps(_in_order(feeds, spans), spans, {})
+        _check_order(_in_order(feeds, spans), spans, {}, INT64_MIN)
         create(path, LedgerOpened(0, 0, 0, head.venue, head.currency, head.money_decimals, SEMANTICS))
     with open_ledger(path, write=True) as ledger:
         run = _Run(ledger, _ADAPTERS[kind], feeds, spans, progress)
@@ -100,21 +112,21 @@ def _common_head(feeds: Sequence[Feed]) -> LedgerHead:
 
 
 class _Span(NamedTuple):
-    """The keys of the first and the last item of a file that state a time."""
+    """The times by which the first and the last item of a file are ordered, of those that state one."""
 
-    first: tuple[int, int]
-    last: tuple[int, int]
+    first_ns: int
+    last_ns: int
 
 
 def _span(feed: Feed) -> _Span | None:
     """Return None when no item states a time."""
-    first = next((item.key for item in feed.items(0) if item.at_ns), None)
+    first = next((item.key[0] for item in feed.items(0) if item.at_ns), None)
     if first is None:
         return None
     # The last line nearly always holds the last item; where it holds none, all are read.
     for after in (max(feed.file.lines - 1, 0), 0):
         if last := deque(feed.items(after), maxlen=1):
-            return _Span(first, last[0].key)
+            return _Span(first, last[0].key[0])
     raise BadInputError("this file changed while it was read.", file=feed.file.name)
 
 
@@ -123,28 +135,48 @@ _Spans = dict[bytes, _Span | None]
 
 
 class _Held(NamedTuple):
-    """How far the ledger holds a stream: the key of its last item, and the file that it was in."""
+    """How far the ledger holds a stream: the time of its last item, the granularity of that clock, and the file."""
 
-    key: tuple[int, int]
+    last_ns: int
+    granularity_ns: int
     name: str
 
 
-def _check_overlaps(feeds: Sequence[Feed], spans: _Spans, held: Mapping[str, _Held]) -> None:
-    """Refuse a file that begins before the end of what is held of its stream, or of another new file of its stream."""
+def _granularity_ns(feed: Feed) -> int:
+    return feed.granularity_ns or 1
+
+
+_ORDER_CURE = "Import the files of one period together, without overlaps, into a new ledger if need be."
+
+
+def _check_order(feeds: Sequence[Feed], spans: _Spans, held: Mapping[str, _Held], latest_ns: int) -> None:
+    """Refuse a file that does not begin after what is held of its stream, also by another new file, or before ``latest_ns``.
+
+    Within one stream two times are one when the coarser of the two clocks cannot tell them apart. Against the rest of the
+    ledger a tie is no fault.
+    """
     held = dict(held)
     for feed in feeds:
         span = spans[feed.file.content_sha256]
         if span is None:
             continue
-        before = held.get(feed.stream)
-        if before is not None and span.first <= before.key:
+        before, own_ns = held.get(feed.stream), _granularity_ns(feed)
+        grain_ns = max(own_ns, before.granularity_ns if before else 1)
+        begins = f"this file begins at {format_utc(span.first_ns)}, but"
+        if before is not None and span.first_ns // grain_ns <= before.last_ns // grain_ns:
             raise MisuseError(
-                f"this file begins at {format_utc(span.first[0])}, but {before.name} of the same stream, {feed.stream}, "
-                f"reaches to {format_utc(before.key[0])}, and events have one order.",
-                cure="Import overlapping or earlier files into a new ledger: all of them together, without the overlap.",
+                f"{begins} {before.name} of the same stream, {feed.stream}, reaches to {format_utc(before.last_ns)}, "
+                "and events have one order.",
+                cure=_ORDER_CURE,
                 file=feed.file.name,
             )
-        held[feed.stream] = _Held(span.last, feed.file.name)
+        if span.first_ns < latest_ns:
+            raise MisuseError(
+                f"{begins} the ledger reaches to {format_utc(latest_ns)}, and events have one order.",
+                cure=_ORDER_CURE,
+                file=feed.file.name,
+            )
+        held[feed.stream] = _Held(span.last_ns, own_ns, feed.file.name)
 
 
 def _in_order(feeds: Iterable[Feed], spans: _Spans) -> list[Feed]:
@@ -154,9 +186,9 @@ def _in_order(feeds: Iterable[Feed], spans: _Spans) -> list[Feed]:
         if feed.file.content_sha256 not in spans:
             spans[feed.file.content_sha256] = _span(feed)
 
-    def rank(feed: Feed) -> tuple[tuple[int, int], str, bytes]:
+    def rank(feed: Feed) -> tuple[int, str, bytes]:
         span = spans[feed.file.content_sha256]
-        return span.first if span else (0, 0), feed.stream, feed.file.content_sha256
+        return span.first_ns if span else INT64_MIN, feed.stream, feed.file.content_sha256
 
     return sorted(feeds, key=rank)
 
@@ -258,7 +290,7 @@ class _Run:
                 file=str(self._ledger.path),
             )
         self._check_unfinished()
-        _check_overlaps(_in_order(self._new(), self._spans), self._spans, self._held())
+        _check_order(_in_order(self._new(), self._spans), self._spans, self._held(), self._totals.book.latest_ns)
 
     def _new(self) -> list[Feed]:
         return [feed for sha, feed in self._feeds.items() if sha not in self._totals.book.sources]
@@ -277,6 +309,14 @@ class _Run:
                 file=str(self._ledger.path),
             )
         for event in unfinished:
+            begun = f"{event.format} version {event.format_version}"
+            ours = f"{self._adapter.FORMAT} version {self._adapter.FORMAT_VERSION}"
+            if begun != ours:
+                raise MisuseError(
+                    f"the import of {event.name} was begun as {begun}, and this is {ours}.",
+                    cure="Finish it with the version of this program that began it, or start a new ledger.",
+                    file=str(self._ledger.path),
+                )
             if self._ledger.cursor(_source_cursor(event.content_sha256)) is None:
                 raise MisuseError(
                     f"this ledger was made from an export of a ledger whose import of {event.name} was not finished.",
@@ -318,6 +358,7 @@ class _Run:
                 format=self._adapter.FORMAT,
                 format_version=self._adapter.FORMAT_VERSION,
                 granularity_ns=feed.granularity_ns,
+                divergence_ns=None,  # no venue that is read here states it
                 clock=feed.clock,
                 completeness=feed.completeness,
             )
@@ -332,16 +373,33 @@ class _Run:
             source.feed.translate(item, source.source, self._totals.book, self._pending)
             self._rows += item.row - source.row
             source.row = item.row
-            self._pending.held[source.feed.stream] = _Held(item.key, source.feed.file.name)
+            if item.key[0] > INT64_MIN:
+                held = _Held(item.key[0], _granularity_ns(source.feed), source.feed.file.name)
+                self._pending.held[source.feed.stream] = held
         if step.last:
             self._pending.emit(_closed(source))
 
     def _commit(self) -> None:
-        self._head = self._ledger.append(self._pending.events, expected_head=self._head, cursors=self._pending.cursors())
+        cursors = self._pending.cursors()
+        try:
+            self._head = self._ledger.append(self._pending.events, expected_head=self._head, cursors=cursors)
+        except EventEncodeError as error:
+            raise self._unstorable(error) from error
         self._pending.clear()
         if self._progress is not None:
             total = sum(source.feed.file.lines for source in self._sources.values())
             self._progress(min(self._rows, total), total)
+
+    def _unstorable(self, error: EventEncodeError) -> BadInputError:
+        """Return the error that names the row of the event that could not be encoded."""
+        for event in self._pending.events:
+            try:
+                encode(event)
+            except EventEncodeError as found:
+                opened = self._totals.opened[event.source]
+                cure = "Take that row out, and import the file into a new ledger; and please report it."
+                return BadInputError(found.message, cure=cure, file=opened.name, row=event.row)
+        return error
 
     def report(self, duplicates: Sequence[str]) -> ImportReport:
         """Return the report, once all files are closed."""

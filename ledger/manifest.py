@@ -16,13 +16,25 @@ from events.errors import DamagedError, MisuseError
 from events.model import SEMANTICS
 from ledger.lmdbfile import ENGINE, ENGINE_VERSION
 
-__all__ = ["FORMAT", "HEADER_KEY", "Header", "Manifest", "Run", "Status", "new_run", "read_header", "read_manifest", "run_key"]
+__all__ = [
+    "FORMAT",
+    "HEADER_KEY",
+    "RUN_PREFIX",
+    "Header",
+    "Manifest",
+    "Run",
+    "Status",
+    "new_run",
+    "read_header",
+    "read_manifest",
+    "run_key",
+]
 
 # The layout of the file. A newer one is refused, never guessed at.
 FORMAT = 1
 
 HEADER_KEY = b"ledger"
-_RUN_PREFIX = b"run/"
+RUN_PREFIX = b"run/"
 
 Status: TypeAlias = Literal["open", "ended", "recovered"]
 
@@ -103,14 +115,14 @@ def read_header(raw: bytes | None, file: str) -> Header:
 
 def run_key(run: int) -> bytes:
     """Return the key of a run's record, which sorts as its number does."""
-    return _RUN_PREFIX + b"%08d" % run
+    return RUN_PREFIX + b"%08d" % run
 
 
 def read_manifest(items: Iterable[tuple[bytes, bytes]], file: str) -> Manifest:
     """Return the manifest in ``items``, the table ``meta`` in the order of its keys. Raises as ``read_header`` does."""
     meta = dict(items)
     header = read_header(meta.get(HEADER_KEY), file)
-    runs = tuple(_read(raw, Run, file) for key, raw in meta.items() if key.startswith(_RUN_PREFIX))
+    runs = tuple(_read(raw, Run, file) for key, raw in meta.items() if key.startswith(RUN_PREFIX))
     return Manifest(**msgspec.structs.asdict(header), runs=runs)
 
 

@@ -1,49 +1,50 @@
 """Making a ledger from its export again: the same events at the same seqs, so the same log, byte for byte.
 
 The rule is the prefix: what the ledger holds already must be the beginning of the file, and the rest of the file is
-appended. So it does not matter where an earlier import of the file stopped, by a kill or by a line that is wrong.
+appended. So it does not matter where an earlier import of the file stopped. The file is read twice: once to find what is
+wrong with it, and only when nothing is, to store it. A ledger cannot take an event back.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import TypeAlias
 
 from events.beginning import BEGINNING_EVENTS, beginning
 from events.codec import encode
-from events.errors import BadInputError, MisuseError
+from events.errors import BadInputError, MisuseError, ReducerError
 from events.model import RESERVED_ACCOUNTS, AnyEvent, LedgerOpened
 from events.sources.interchange import FORMAT, read_line
 from events.sources.reading import Fingerprint, fingerprint, read_lines
-from ledger.store import Ledger, create, log_digest, open_ledger
+from ledger.store import BATCH_EVENTS, Ledger, Progress, create, log_digest, open_ledger
 from ledger.totals import ImportReport, SourceReport, Totals
 
-__all__ = ["restore"]
+__all__ = ["Guard", "restore"]
 
-Progress = Callable[[int, int], None]
+# Called with an event and its seq, before it is stored.
+Guard: TypeAlias = Callable[[AnyEvent, int], None]
 
-BATCH_EVENTS = 1_000
 
-
-def restore(path: Path, files: Sequence[Path], progress: Progress | None = None) -> ImportReport:
+def restore(path: Path, files: Sequence[Path], progress: Progress | None = None, guard: Guard | None = None) -> ImportReport:
     """Import the one export in ``files`` into the ledger at ``path``, making it when it is not there.
 
-    Raises ``MisuseError`` when the ledger differs from the file at a seq that both have, or the file is not one;
-    ``BadInputError`` naming the row that is wrong. The whole batches before that row stay stored, and importing the
-    mended file goes on after them.
+    ``guard`` is called with every event and its seq, and raises ``ReducerError`` for one that cannot be applied. Raises
+    ``MisuseError`` when the ledger differs from the file at a seq that both have, or the file is not one;
+    ``BadInputError`` naming the row that is wrong. Then nothing was written.
     """
     if len(files) != 1:
         raise MisuseError("an export is one file, and a ledger is made from one export.", cure="Name one file.")
     file = fingerprint(files[0])
+    if progress is not None:
+        progress(0, file.lines)
+    opened = _check(file, guard)
     totals = Totals()
-    events = _read(file, totals)
-    first = list(islice(events, BEGINNING_EVENTS))
-    opened = _check_beginning(first, file)
     if not os.path.lexists(path):
         create(path, opened)
     with open_ledger(path, write=True) as ledger:
         before = ledger.head
-        _append(ledger, chain(first, events), file, progress)
+        _append(ledger, _read(file, totals), file, progress)
         for _, event in ledger.events(file.lines + 1):
             totals.observe(event)
         source = SourceReport(0, file.name, file.content_sha256.hex(), ledger.head > before, file.lines, file.lines, {})
@@ -58,7 +59,7 @@ def restore(path: Path, files: Sequence[Path], progress: Progress | None = None)
 
 
 def _read(file: Fingerprint, totals: Totals) -> Iterator[AnyEvent]:
-    for row, line in read_lines(file.path):
+    for row, line in read_lines(file):
         seq, event = read_line(line, totals.book, file=file.name, row=row)
         if seq != row:
             raise BadInputError(f"seq {seq} stands where seq {row} belongs.", file=file.name, row=row)
@@ -66,6 +67,25 @@ def _read(file: Fingerprint, totals: Totals) -> Iterator[AnyEvent]:
             raise BadInputError("a ledger is opened once, by its first event.", file=file.name, row=row)
         totals.observe(event)
         yield event
+
+
+def _check(file: Fingerprint, guard: Guard | None) -> LedgerOpened:
+    """Read the whole file for what is wrong with it, and return its first event."""
+    events = _read(file, Totals())
+    first = list(islice(events, BEGINNING_EVENTS))
+    opened = _check_beginning(first, file)
+    for seq, event in enumerate(chain(first, events), 1):
+        try:
+            if guard is not None:
+                guard(event, seq)
+        except ReducerError as error:
+            raise BadInputError(
+                f"this event cannot follow those before it: {error.message}",
+                cure="Mend the file and import it again; nothing was stored.",
+                file=file.name,
+                row=seq,
+            ) from error
+    return opened
 
 
 def _check_beginning(events: Sequence[AnyEvent], file: Fingerprint) -> LedgerOpened:
@@ -82,27 +102,20 @@ def _append(ledger: Ledger, events: Iterable[AnyEvent], file: Fingerprint, progr
     """Compare what the ledger has with ``events``, and store the rest of them."""
     before = head = ledger.head
     stored, pending = ledger.scan(1, before), list[AnyEvent]()
-    try:
-        for seq, event in enumerate(events, 1):
-            if seq <= before:
-                if next(stored)[1] != encode(event):
-                    raise MisuseError(
-                        f"the file and this ledger differ from seq {seq} on.",
-                        cure="Import the file into a new ledger, and compare the two.",
-                        file=file.name,
-                        row=seq,
-                    )
-                continue
-            pending.append(event)
-            if len(pending) == BATCH_EVENTS:
-                head = _commit(ledger, pending, head, file, progress)
-        _commit(ledger, pending, head, file, progress)
-    except BadInputError as error:
-        if head > before:
-            error.cure = (
-                f"The ledger holds the events up to seq {head}; mend the file and import it again to go on. {error.cure}"
-            )
-        raise
+    for seq, event in enumerate(events, 1):
+        if seq <= before:
+            if next(stored)[1] != encode(event):
+                raise MisuseError(
+                    f"the file and this ledger differ from seq {seq} on.",
+                    cure="Import the file into a new ledger, and compare the two.",
+                    file=file.name,
+                    row=seq,
+                )
+            continue
+        pending.append(event)
+        if len(pending) == BATCH_EVENTS:
+            head = _commit(ledger, pending, head, file, progress)
+    _commit(ledger, pending, head, file, progress)
 
 
 def _commit(ledger: Ledger, pending: list[AnyEvent], head: int, file: Fingerprint, progress: Progress | None) -> int:

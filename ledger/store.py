@@ -6,6 +6,7 @@ value, so every one is checked. No transaction is held while the caller works: a
 that the writer frees, and the file would grow without end.
 """
 
+import errno
 import os
 import tempfile
 import time
@@ -15,14 +16,15 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import lmdb
 import msgspec
 
+from events.beginning import beginning
 from events.codec import decode_all
 from events.errors import AdlError, DamagedError, DiskError, EventDecodeError, MisuseError, SequenceError
-from events.model import RESERVED_ACCOUNTS, SEMANTICS, AccountOpened, AnyEvent, Event, LedgerOpened, MarginMode
+from events.model import SEMANTICS, AnyEvent, Event, LedgerOpened
 from events.units import INT64_MIN
 from ledger.layout import (
     CLOCK_STEP,
@@ -44,7 +46,16 @@ from ledger.layout import (
 from ledger.lmdbfile import check_file, hold, open_environment, translate, translate_os, translated
 from ledger.manifest import HEADER_KEY, Header, Manifest, Run, new_run, read_header, read_manifest
 
-__all__ = ["Ledger", "create", "log_digest", "open_ledger"]
+__all__ = ["BATCH_EVENTS", "Ledger", "Progress", "create", "log_digest", "open_ledger"]
+
+# What long work calls with what is done and the whole.
+Progress: TypeAlias = Callable[[int, int], None]
+
+# Events per transaction of a writer that has many: enough to make a durable commit cheap, few enough to lose little work.
+BATCH_EVENTS = 1_000
+
+# What linking fails with where a file system has no hard links: the folder was writable just before.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 # Records read in one transaction. A reader sees the same log in any block size, as records never change.
 _BLOCK = 256
@@ -54,23 +65,19 @@ def create(path: Path, opened: LedgerOpened, *, clock: Callable[[], int] = time.
     """Make a new ledger at ``path`` with ``opened`` at seq 1 and the reserved accounts at seq 2 to 5.
 
     The file appears whole or not at all: it is built beside its place and linked into it; a crash may leave a folder
-    ``.adl-create-*`` there, which is of no use. ``clock`` gives UTC nanoseconds
-    for the manifest. Raises ``MisuseError`` when something is at ``path`` already or it cannot be written, or when
-    ``opened`` has semantics that are not this program's; ``DiskError`` when the disk fails.
+    ``.adl-create-*`` there, which is of no use. ``clock`` gives UTC nanoseconds for the manifest. Raises ``MisuseError`` when
+    something is at ``path`` already, it cannot be written or its file system has no hard links, or when ``opened`` has
+    semantics that are not this program's; ``DiskError`` when the disk fails.
     """
     if os.path.lexists(path):
         raise MisuseError("something is at this path already.", file=str(path), cure="Choose another path for a new ledger.")
     _check_semantics(opened.semantics, path)
-    reserved = [
-        AccountOpened(opened.at_ns, 0, 0, account, name, account, role, MarginMode.UNKNOWN, new=True)
-        for account, name, role in RESERVED_ACCOUNTS
-    ]
-    batch = Batch.of([opened, *reserved])
+    batch = Batch.of(beginning(opened))
     try:
         with tempfile.TemporaryDirectory(prefix=".adl-create-", dir=path.parent) as room:
             made = Path(room) / "ledger"
             _build(made, batch, clock())
-            os.link(made, path)
+            _link(made, path)
         _sync_directory(path.parent)
     except FileExistsError:
         raise MisuseError("something came to this path meanwhile.", file=str(path), cure="Choose another path.") from None
@@ -91,6 +98,19 @@ def _build(path: Path, batch: Batch, now_ns: int) -> None:
             tables = Tables(*[env.open_db(name, txn=txn) for name in TABLES])
             must(txn.put(HEADER_KEY, msgspec.json.encode(Header()), db=tables.meta, overwrite=False))
             put_batch(txn, tables, 0, batch, INT64_MIN, run)
+
+
+def _link(made: Path, path: Path) -> None:
+    try:
+        os.link(made, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise MisuseError(
+            "this file system has no hard links, without which a ledger cannot appear whole or not at all.",
+            file=str(path),
+            cure="Make the ledger on a file system of this machine's own, and copy it when it is finished.",
+        ) from error
 
 
 def _sync_directory(folder: Path) -> None:

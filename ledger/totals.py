@@ -20,6 +20,7 @@ from events.model import (
     Liquidation,
     MarketListed,
     Opening,
+    Settlement,
     SourceClosed,
     SourceOpened,
 )
@@ -93,6 +94,7 @@ class Totals:
             Fill: self._trade,
             Liquidation: self._trade,
             AdlClose: self._adl,
+            Settlement: self._settlement,
             MarketListed: self._market,
             SourceOpened: self._source_opened,
             SourceClosed: self._source_closed,
@@ -129,6 +131,9 @@ class Totals:
 
     def _adl(self, event: AdlClose) -> None:
         self._adl_volume += self._notional(event)
+        self._fees += event.buyer_fee + event.seller_fee
+
+    def _settlement(self, event: Settlement) -> None:
         self._fees += event.buyer_fee + event.seller_fee
 
     def _market(self, event: MarketListed) -> None:

@@ -1,18 +1,28 @@
 """The audit: every ADL round of a ledger against the policy in force, close by close.
 
-One pass. At each AdlRound the plan is made from the state just before it; its closes are compared as they come. A round is
-``reproduced``, or parts from the plan at a first difference, or is ``undecidable`` because the record lacks inputs, which are
-named. Beside the verdict stand facts that hold whatever the policy was.
+One pass. After each AdlRound and the candidates that follow it, a plan is made from the state as it is, and the closes are
+compared with it. A round is ``reproduced``, or parts from the plan at a first difference, or is ``undecidable`` because the
+record lacks inputs, which are named. A round is over when an event follows that is not its own. A log that ends before leaves
+it ``open`` where what is on record is the beginning of the plan: what is lacking may still come. Beside the verdict stand
+facts that hold whatever the policy was.
+
+What is compared. The round: it names the policy in force for its market, its trigger holds, its size is of the side that the
+loser holds and no larger, and under a policy that can be read, whose target is the whole position, no smaller; its price is the
+policy's. The closes: winner, size and price in their order, where closes of one winner at one price in a row count as one, as
+a venue may fill one close in several trades.
 """
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from events.errors import BadInputError
-from events.model import AdlClose, AdlRound, AnyEvent
-from events.units import div_half_even
+from events.model import AdlCandidates, AdlClose, AdlRound, AnyEvent
+from events.units import PPM, div_half_even
 from ledger.store import Ledger
 from replay.core import margin
 from replay.core.evolve import evolve
@@ -30,23 +40,24 @@ from replay.core.plan import (
     trigger_gaps,
     triggered,
 )
-from replay.core.policy import PROFIT_TIMES_LEVERAGE, Policy, adopt, parse_policy
+from replay.core.policy import PROFIT_TIMES_LEVERAGE, Policy, adopt, parse_policy, policy_for
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, State
-from replay.fold import Progress
+from replay.fold import Progress, stored, watched
 
 __all__ = ["Difference", "Facts", "Fit", "RoundVerdict", "audit", "audit_events"]
 
-PPM = 1_000_000
-PROGRESS_EVERY = 8_192
+# The rule whose order is compared with the recorded one where that cannot be decided.
+_FITTED = parse_policy(adopt(PROFIT_TIMES_LEVERAGE, policy=0, at_ns=0, source=0, row=0))
 
 
 class Difference(Struct, frozen=True):
     """The first place where the record parts from the plan.
 
-    ``field`` says what differs, and what ``expected`` and ``recorded`` hold: ``winner`` and ``order`` account ids, ``size``
-    size units (signed when it is the round's own), ``price`` price units; ``trigger`` nothing, as what it looked at stands
-    in the verdict. ``close`` counts the round's closes from 1, None when the round itself differs. ``seq`` is the event that
-    differs; for a close that is missing, the last event of the round. None stands where one side has nothing.
+    ``field`` says what differs, and what ``expected`` and ``recorded`` hold: ``policy`` policy ids, ``winner`` and ``order``
+    account ids, ``size`` size units (signed when it is the round's own), ``price`` price units; ``trigger`` nothing, as what it
+    looked at stands in the verdict. ``close`` counts the round's closes from 1, those in a row of one winner at one price as
+    one; None when the round itself differs. ``seq`` is the event that differs, of several closes that count as one the first;
+    for a close that is missing, the last event of the round. None stands where one side has nothing.
     """
 
     field: str
@@ -60,9 +71,9 @@ class Facts(Struct, frozen=True):
     """What a round's closes did, whatever the policy. A position is the winner's just before the close.
 
     ``full`` + ``partial`` + ``over_closes`` + ``unknown`` = ``closes``; ``over_closes`` took more than the position or the
-    wrong side of it, ``flips`` are those of them that turned it round. ``all_but_last_full`` is None where an unknown
-    position leaves it open. ``winners`` are accounts, each once, sorted. ``size`` is in size units, ``notional`` in money
-    units at the close prices.
+    wrong side of it, ``flips`` are those of them that turned it round. ``all_but_last_full`` takes closes in a row of one
+    winner at one price as one, and is None where an unknown position leaves it open. ``winners`` are accounts, each once,
+    sorted. ``size`` is in size units, ``notional`` in money units at the close prices.
     """
 
     closes: int
@@ -81,9 +92,10 @@ class Facts(Struct, frozen=True):
 class Fit(Struct, frozen=True):
     """How well ``rule`` explains the recorded order, from claims. It is a description and never a match.
 
-    Scores take the winner's claimed equity, its entry on record, and the close price as mark. Over all pairs of the
-    ``scored`` closes: ``concordant`` (the earlier has the higher score), ``discordant``, ``tied``; Kendall's tau (a) is their
-    difference over all pairs. ``first_inversion`` is the seq of the first close with a higher score than the one before it.
+    Scores take the winner's claimed equity, its entry on record, and the close price as mark. Closes in a row of one winner at
+    one price are one. Over all pairs of the ``scored`` closes: ``concordant`` (the earlier has the higher score),
+    ``discordant``, ``tied``; Kendall's tau (a) is their difference over all pairs. ``first_inversion`` is the seq of the first
+    close with a higher score than the one before it.
     """
 
     rule: str
@@ -101,10 +113,10 @@ class Fit(Struct, frozen=True):
 class RoundVerdict(Struct, frozen=True):
     """What the audit says of one round. Ids are the ledger's; amounts are in the units of ``events.model``.
 
-    ``verdict`` is ``reproduced``, ``undecidable``, or the ``field`` of ``difference``. ``missing`` names the inputs that the
-    record lacks, and is empty unless undecidable. ``policy`` is None where none is on record. ``loser_size`` (signed),
-    ``loser_equity`` and ``fund`` are as just before the round, None where not known. ``expected_price`` is by the policy.
-    ``fit`` is there for an undecidable round with closes.
+    ``verdict`` is ``reproduced``, ``open``, ``undecidable``, or the ``field`` of ``difference``. ``missing`` names the inputs
+    that the record lacks, and is empty unless undecidable. ``policy`` is the one in force for the market, None where there is
+    none. ``loser_size`` (signed), ``loser_equity`` and ``fund`` are as just before the round, None where not known.
+    ``expected_price`` is by the policy. ``fit`` is there for an undecidable round with closes.
     """
 
     round: int
@@ -136,11 +148,15 @@ class _Close(Struct):
 
 
 class _Pending(Struct):
-    """A round under audit: what was decided at its opening, and its closes so far."""
+    """A round under audit: what was decided just before its closes, and its closes so far.
+
+    ``readable`` says whether there is a policy that can be read, ``over`` whether another event has followed the round's own.
+    """
 
     seq: int
     event: AdlRound
     policy: int | None
+    readable: bool
     closes_planned: tuple[PlannedClose, ...]
     missing: tuple[str, ...]
     holds: bool | None
@@ -149,6 +165,7 @@ class _Pending(Struct):
     fund: int | None
     price: int | None
     closes: list[_Close] = []
+    over: bool = False
 
 
 def audit(ledger: Ledger, progress: Progress | None = None) -> list[RoundVerdict]:
@@ -157,22 +174,21 @@ def audit(ledger: Ledger, progress: Progress | None = None) -> list[RoundVerdict
     ``progress`` is called now and then with the seq reached and the last one. Raises ``ReducerError`` for an event that cannot
     be applied, and ``DamagedError`` for a store that cannot be read.
     """
-    head = ledger.head
-
-    def watched() -> Iterator[tuple[int, AnyEvent]]:
-        for seq, event in ledger.events(1, head):
-            yield seq, event
-            if progress is not None and (seq % PROGRESS_EVERY == 0 or seq == head):
-                progress(seq, head)
-
-    return audit_events(watched())
+    with stored(ledger):
+        return audit_events(watched(ledger, progress))
 
 
 def audit_events(events: Iterable[tuple[int, AnyEvent]]) -> list[RoundVerdict]:
     """Return a verdict for every ADL round among ``events``, which are a log from seq 1 on."""
     state = State()
     rounds: list[_Pending] = []
+    opened: tuple[AdlRound, int] | None = None  # a round of which only candidates are on record
     for seq, event in events:
+        if opened is not None and not _continues(event, opened[0], AdlCandidates):
+            rounds.append(_begin(state, *opened))
+            opened = None
+        if rounds and not rounds[-1].over:
+            rounds[-1].over = not _continues(event, rounds[-1].event, (AdlCandidates, AdlClose))
         if type(event) is AdlClose:
             before, cost = _position(state, event)
             evolve(state, event, seq)
@@ -181,9 +197,15 @@ def audit_events(events: Iterable[tuple[int, AnyEvent]]) -> list[RoundVerdict]:
         else:
             evolve(state, event, seq)
             if type(event) is AdlRound:
-                # Opening a round moves nothing, so this is still the state just before it.
-                rounds.append(_begin(state, event, seq))
+                opened = event, seq
+    if opened is not None:
+        rounds.append(_begin(state, *opened))
     return [_conclude(state, pending) for pending in rounds]
+
+
+def _continues(event: AnyEvent, opened: AdlRound, kinds: type | tuple[type, ...]) -> bool:
+    """Return whether an event is one of ``kinds`` and belongs to the round."""
+    return isinstance(event, kinds) and getattr(event, "round", None) == opened.round
 
 
 def _position(state: State, event: AdlClose) -> tuple[int | None, int | None]:
@@ -199,7 +221,8 @@ def _position(state: State, event: AdlClose) -> tuple[int | None, int | None]:
 
 
 def _begin(state: State, event: AdlRound, seq: int) -> _Pending:
-    number = event.policy if event.policy is not None else len(state.policies) - 1
+    """Decide what the round should be. Neither it nor its candidates moved anything: the state is still that before it."""
+    number = policy_for(state, event.market)
     policy, unread = _policy(state, number)
     decided = plan(state, event, policy)
     holds = triggered(state, event.loser, policy) if policy else None
@@ -210,7 +233,8 @@ def _begin(state: State, event: AdlRound, seq: int) -> _Pending:
     return _Pending(
         seq=seq,
         event=event,
-        policy=number if number >= 0 else None,
+        policy=number,
+        readable=policy is not None,
         closes_planned=decided.closes,
         missing=(*unread, *(name for name in in_order(missing) if not (unread and name == MISSING_POLICY))),
         holds=holds,
@@ -221,9 +245,9 @@ def _begin(state: State, event: AdlRound, seq: int) -> _Pending:
     )
 
 
-def _policy(state: State, number: int) -> tuple[Policy | None, tuple[str, ...]]:
+def _policy(state: State, number: int | None) -> tuple[Policy | None, tuple[str, ...]]:
     """Return the policy of that number, and what is missing to read it. A rule we cannot read is no reason to stop."""
-    if number < 0:
+    if number is None:
         return None, ()
     try:
         return parse_policy(state.policies[number]), ()
@@ -235,62 +259,91 @@ def _policy(state: State, number: int) -> tuple[Policy | None, tuple[str, ...]]:
 
 
 def _conclude(state: State, pending: _Pending) -> RoundVerdict:
-    event, closes = pending.event, pending.closes
-    difference = _difference(pending)
+    event, recorded = pending.event, pending.closes
+    closes = _merged(recorded)
+    difference = _difference(pending, closes)
     missing = () if difference else pending.missing
     undecidable = difference is None and (bool(missing) or pending.holds is None)
-    verdict = "undecidable" if undecidable else "reproduced"
     return RoundVerdict(
         round=event.round,
         seq=pending.seq,
-        last_seq=closes[-1].seq if closes else pending.seq,
+        last_seq=recorded[-1].seq if recorded else pending.seq,
         at_ns=event.at_ns,
         market=event.market,
         loser=event.loser,
         policy=pending.policy,
-        verdict=difference.field if difference is not None else verdict,
+        verdict=difference.field if difference else "undecidable" if undecidable else _kept(pending),
         difference=difference,
         missing=missing,
         loser_size=pending.loser_size,
         loser_equity=pending.loser_equity,
         fund=pending.fund,
         expected_price=pending.price,
-        facts=_facts(closes),
+        facts=_facts(recorded, closes),
         fit=_fit(state, closes) if undecidable and closes else None,
     )
 
 
-def _difference(pending: _Pending) -> Difference | None:
+def _kept(pending: _Pending) -> str:
+    """Return the verdict of a round that does not part from its plan."""
+    planned = sum(close.size for close in pending.closes_planned)
+    lacking = planned - sum(close.event.size for close in pending.closes)
+    return "open" if lacking and not pending.over else "reproduced"
+
+
+def _merged(recorded: list[_Close]) -> list[_Close]:
+    """Return the closes with those in a row of one winner at one price as one, which stands at the seq of the first."""
+    merged: list[_Close] = []
+    for close in recorded:
+        first = merged[-1] if merged else None
+        if first and (first.event.winner, first.event.price) == (close.event.winner, close.event.price):
+            event = replace(first.event, size=first.event.size + close.event.size)
+            merged[-1] = replace(first, event=event, notional=first.notional + close.notional)
+        else:
+            merged.append(close)
+    return merged
+
+
+def _difference(pending: _Pending, closes: list[_Close]) -> Difference | None:
     """Return the first difference: of the round itself, then of its closes in their order."""
-    event = pending.event
+    event, held = pending.event, pending.loser_size
+    if event.policy is not None and event.policy != pending.policy:
+        return Difference("policy", pending.seq, None, pending.policy, event.policy)
     if pending.holds is False:
         return Difference("trigger", pending.seq, None, None, None)
-    if event.size is not None and pending.loser_size is not None and event.size != pending.loser_size:
-        return Difference("size", pending.seq, None, pending.loser_size, event.size)
+    if event.size is not None and held is not None:
+        beyond = event.size * held < 0 or abs(event.size) > abs(held)
+        # That less than the whole position is too little, only a policy can say.
+        if beyond or (pending.readable and event.size != held):
+            return Difference("size", pending.seq, None, held, event.size)
     if pending.missing or pending.holds is None:
         return None
     if event.price is not None and event.price != pending.price:
         return Difference("price", pending.seq, None, pending.price, event.price)
-    return _first_difference(pending.closes_planned, pending.closes, pending.seq)
+    return _first_difference(pending, closes)
 
 
-def _first_difference(planned: tuple[PlannedClose, ...], recorded: list[_Close], seq: int) -> Difference | None:
-    for number in range(max(len(planned), len(recorded))):
+def _first_difference(pending: _Pending, closes: list[_Close]) -> Difference | None:
+    planned = pending.closes_planned
+    for number in range(max(len(planned), len(closes))):
         expected = planned[number] if number < len(planned) else None
-        seen = recorded[number] if number < len(recorded) else None
+        seen = closes[number] if number < len(closes) else None
         if seen is None or expected is None:
-            where = seen.seq if seen else recorded[-1].seq if recorded else seq
+            if seen is None and not pending.over:
+                return None
+            where = seen.seq if seen else pending.closes[-1].seq if closes else pending.seq
             lacking = None if expected is None else expected.winner
             return Difference("winner", where, number + 1, lacking, None if seen is None else seen.event.winner)
         actual = seen.event
         if actual.winner != expected.winner:
             # Two right winners in the wrong places are an order; anybody else is another winner.
             swapped = any(close.winner == actual.winner for close in planned) and any(
-                close.event.winner == expected.winner for close in recorded
+                close.event.winner == expected.winner for close in closes
             )
             field = "order" if swapped else "winner"
             return Difference(field, seen.seq, number + 1, expected.winner, actual.winner)
-        if actual.size != expected.size:
+        unfinished = not pending.over and seen is closes[-1] and actual.size < expected.size
+        if actual.size != expected.size and not unfinished:
             return Difference("size", seen.seq, number + 1, expected.size, actual.size)
         if actual.price != expected.price:
             return Difference("price", seen.seq, number + 1, expected.price, actual.price)
@@ -300,22 +353,22 @@ def _first_difference(planned: tuple[PlannedClose, ...], recorded: list[_Close],
 # ---- Facts that need no policy
 
 
-def _facts(closes: list[_Close]) -> Facts:
-    kinds = [_kind(close) for close in closes]
-    but_last = kinds[:-1]
+def _facts(recorded: list[_Close], merged: list[_Close]) -> Facts:
+    kinds = [_kind(close) for close in recorded]
+    but_last = [_kind(close) for close in merged[:-1]]
     undecided = "unknown" in but_last and all(kind in {"full", "unknown"} for kind in but_last)
     return Facts(
-        closes=len(closes),
-        winners=tuple(sorted({close.event.winner for close in closes})),
+        closes=len(recorded),
+        winners=tuple(sorted({close.event.winner for close in recorded})),
         full=kinds.count("full"),
         partial=kinds.count("partial"),
         over_closes=kinds.count("over"),
-        flips=sum(_flips(close) for close in closes),
+        flips=sum(_flips(close) for close in recorded),
         unknown=kinds.count("unknown"),
         all_but_last_full=None if undecided else all(kind == "full" for kind in but_last),
-        prices=len({close.event.price for close in closes}),
-        size=sum(close.event.size for close in closes),
-        notional=sum(close.notional for close in closes),
+        prices=len({close.event.price for close in recorded}),
+        size=sum(close.event.size for close in recorded),
+        notional=sum(close.notional for close in recorded),
     )
 
 
@@ -342,7 +395,6 @@ def _flips(close: _Close) -> bool:
 
 
 def _fit(state: State, closes: list[_Close]) -> Fit:
-    policy = parse_policy(adopt(PROFIT_TIMES_LEVERAGE, policy=0, at_ns=0, source=0, row=0))
     seqs, scores = [], []
     for close in closes:
         event = close.event
@@ -350,18 +402,11 @@ def _fit(state: State, closes: list[_Close]) -> Fit:
             continue
         value = margin.market_value(state.markets[event.market], close.before, event.price)
         seqs.append(close.seq)
-        scores.append(score(policy, value - close.cost, abs(close.cost), abs(value), event.winner_equity_claim))
-    keys = order_keys(scores, policy)
-    concordant = discordant = tied = 0
-    earlier: list[tuple[int, int]] = []
-    for key in keys:
-        below, up_to = bisect_left(earlier, key), bisect_right(earlier, key)
-        concordant += len(earlier) - up_to
-        tied += up_to - below
-        discordant += below
-        insort(earlier, key)
-    pairs = concordant + discordant + tied
-    inversions = [seq for seq, before, key in zip(seqs[1:], keys, keys[1:], strict=False) if key > before]
+        scores.append(score(_FITTED, value - close.cost, abs(close.cost), abs(value), event.winner_equity_claim))
+    keys = order_keys(scores, _FITTED)
+    concordant, discordant, tied = _pairs(keys)
+    pairs, adjacent = concordant + discordant + tied, max(len(keys) - 1, 0)
+    inversions = [seq for seq, (before, key) in zip(seqs[1:], pairwise(keys), strict=True) if key > before]
     return Fit(
         rule=PROFIT_TIMES_LEVERAGE.name,
         scored=len(keys),
@@ -370,7 +415,31 @@ def _fit(state: State, closes: list[_Close]) -> Fit:
         discordant=discordant,
         tied=tied,
         tau_ppm=div_half_even((concordant - discordant) * PPM, pairs) if pairs else None,
-        adjacent=max(len(keys) - 1, 0),
-        adjacent_in_order=max(len(keys) - 1, 0) - len(inversions),
+        adjacent=adjacent,
+        adjacent_in_order=adjacent - len(inversions),
         first_inversion=inversions[0] if inversions else None,
     )
+
+
+def _pairs(keys: list[tuple[int, int]]) -> tuple[int, int, int]:
+    """Return how many pairs have the higher key first, how many the lower, and how many the same, in O(n log n).
+
+    Keys seen are counted by rank in a Fenwick tree: the entry at i counts the ranks from i less its lowest set bit up to i.
+    """
+    ordered = sorted(keys)
+    counts = [0] * (len(keys) + 1)
+    seen: Counter[tuple[int, int]] = Counter()
+    lower_first = same = 0
+    for key in keys:
+        rank = bisect_left(ordered, key)  # so many keys are lower
+        place = rank
+        while place:
+            lower_first += counts[place]
+            place &= place - 1
+        same += seen[key]
+        seen[key] += 1
+        place = rank + 1
+        while place < len(counts):
+            counts[place] += 1
+            place += place & -place
+    return len(keys) * (len(keys) - 1) // 2 - lower_first - same, lower_first, same

@@ -32,6 +32,7 @@ from events.model import (
     MarginMode,
     MarginTier,
     MarketListed,
+    MarketStatus,
     Method,
     Payment,
     Reason,
@@ -39,6 +40,7 @@ from events.model import (
     SourceClosed,
     SourceOpened,
 )
+from events.units import PPM, PPT
 from replay.core import margin
 from replay.core.engine import Bid, Moment, Venue, decide
 from replay.core.policy import PROFIT_TIMES_LEVERAGE, adopt
@@ -49,8 +51,6 @@ __all__ = ["INCIDENT", "INCIDENT_SEED", "Scenario", "incident"]
 INCIDENT_SEED = 20_300_101
 START_NS = 1_893_528_000 * SECOND_NS  # 2030-01-01T20:00:00Z
 
-PPM = 1_000_000
-PPT = 10**12
 MONEY_DECIMALS = 8
 DOLLAR = 10**MONEY_DECIMALS
 
@@ -195,6 +195,7 @@ def _source(world: _Evening) -> SourceOpened:
         format="demo",
         format_version=1,
         granularity_ns=1,
+        divergence_ns=0,
         clock="Simulated time: each event is stamped with the moment at which the simulation makes it.",
         completeness=Completeness.COMPLETE,
     )
@@ -202,8 +203,8 @@ def _source(world: _Evening) -> SourceOpened:
 
 def _listing(asset: Asset, market: int, at_ns: int) -> MarketListed:
     tiers = (
-        MarginTier(0, asset.initial_ppm, asset.maintenance_ppm),
-        MarginTier(_LARGE_CASH, 2 * asset.initial_ppm, 2 * asset.maintenance_ppm),
+        MarginTier(0, asset.initial_ppm * PPM, asset.maintenance_ppm * PPM),
+        MarginTier(_LARGE_CASH, 2 * asset.initial_ppm * PPM, 2 * asset.maintenance_ppm * PPM),
     )
     return MarketListed(
         at_ns,
@@ -216,10 +217,13 @@ def _listing(asset: Asset, market: int, at_ns: int) -> MarketListed:
         size_decimals=asset.size_decimals,
         multiplier=1,
         multiplier_decimals=0,
+        price_tick=1,
+        size_lot=1,
         basis=Basis.AVERAGE,
         grid_assumed=False,
         tiers=tiers,
         position_limit=None,
+        status=MarketStatus.TRADING,
     )
 
 
@@ -413,7 +417,9 @@ def _fund_positions(world: _Evening) -> Iterator[AnyEvent]:
     for market, book in enumerate(state.positions):
         unit = state.marks[market] * state.markets[market].numerator * FUNDING_RATE_PPT
         payments = [
-            Payment(account, -(position.size * unit // PPT)) for account, position in sorted(book.items()) if position.size
+            Payment(account, -(position.size * unit // PPT), position.size)
+            for account, position in sorted(book.items())
+            if position.size
         ]
         for begin in range(0, len(payments), PAYMENTS_MAX):
             part = tuple(payments[begin : begin + PAYMENTS_MAX])

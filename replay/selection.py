@@ -1,6 +1,6 @@
 """Which events a reader asked for: by type, account, market and range of the log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from events.model import EVENTS, AnyEvent, Event
 from events.sources.book import Book
 from events.sources.interchange import Unit, fields_of, write_line
 from ledger.store import Ledger
+from replay.fold import Progress, watched
 
 __all__ = ["accounts_of", "event_view", "kinds_named", "markets_of", "select"]
 
@@ -65,7 +66,7 @@ def select(
     market: str | None = None,
     first: int = 1,
     last: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[int, AnyEvent, Book]]:
     """Yield ``(seq, event, book)`` of the events asked for, in order. The book has observed all before the event.
 
@@ -73,12 +74,10 @@ def select(
     """
     book = Book()
     end = ledger.head if last is None else last
-    for seq, event in ledger.events(1, end):
+    for seq, event in watched(ledger, progress, 1, end):
         if seq >= first and (kinds is None or type(event) in kinds) and _names(event, book, account, market):
             yield seq, event, book
         book.observe(event)
-        if progress and seq % 4096 == 0:
-            progress(seq, end)
     if account is not None and book.account(account) is None:
         raise MisuseError(f"there is no account {account!r} up to seq {end}.", cure="`adl state` lists the accounts.")
     if market is not None and book.market(market) is None:

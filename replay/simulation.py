@@ -20,6 +20,7 @@ from events.model import (
     Taker,
     Transfer,
 )
+from events.units import PPM
 from replay.core.evolve import evolve
 from replay.core.state import State
 
@@ -27,7 +28,6 @@ __all__ = ["SECOND_NS", "SOURCE", "Asset", "Dice", "Watch", "World"]
 
 SECOND_NS = 1_000_000_000
 SOURCE = 1
-PPM = 1_000_000
 MASK = 2**64 - 1
 
 TAKER_FEE_PPM = 450
@@ -99,7 +99,8 @@ class World:
         """Open the next account, under an owner or its own."""
         number = len(self.state.accounts)
         owner = number if owner is None else owner
-        return self.emit(AccountOpened(self.at_ns, SOURCE, self.row, number, name, owner, role, mode, new=True))
+        at = (self.at_ns, SOURCE, self.row)
+        return self.emit(AccountOpened(*at, number, name, owner, role, mode, new=True, adl_exempt=None))
 
     def pay(self, payer: int, payee: int, cash: int, reason: Reason) -> AnyEvent:
         """Move cash between two accounts."""
@@ -128,8 +129,8 @@ class World:
             seller_fee=maker_fee if buys else taker_fee,
             trade=self.trade,
             taker=Taker.BUYER if buys else Taker.SELLER,
-            buyer_order=0,
-            seller_order=0,
+            buyer_order=None,
+            seller_order=None,
             buyer_start_claim=None,
             seller_start_claim=None,
             buyer_profit_claim=None,

@@ -21,11 +21,19 @@ from events.model import (
 from events.sources.book import Book
 from events.sources.feed import Feed, Item, LedgerHead
 from replay.core.evolve import evolve
+from replay.core.invariants import LAWS, Checker, Finding
 from replay.core.state import State
 
 # No timed assertions: how fast an example runs says something about the machine, not about the law.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+BOOKS = {law.name for law in LAWS if law.tier == "books"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "breaks(law, ...): the laws of a sound record that the test's ledgers break")
+
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -44,20 +52,29 @@ def shared_data() -> Callable[[str], Path]:
 
 
 class Tape:
-    """A ledger in memory that source adapters write to. Every event is encoded, applied to ``state`` and seen by ``book``."""
+    """A ledger in memory that source adapters write to. Every event is encoded, applied to ``state`` and seen by ``book``.
+
+    ``findings`` are what the laws say of the events. None may be of the books' own laws; the others are facts about the
+    record, and a test that means to record such a thing is marked ``breaks`` with the names of the laws.
+    """
 
     def __init__(self, head: LedgerHead) -> None:
         self.events: list[Event] = []
         self.tallies: Counter[str] = Counter()
         self.book = Book()
         self.state = State()
+        self.checker = Checker(self.state)
+        self.findings: list[Finding] = []
         self.sources = 0
         for event in beginning(LedgerOpened(0, 0, 0, head.venue, head.currency, head.money_decimals, SEMANTICS)):
             self.emit(event)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
-        evolve(self.state, decode(encode(event)), len(self.events))
+        stored = decode(encode(event))
+        self.checker.before(stored)
+        evolve(self.state, stored, len(self.events))
+        self.findings += self.checker.after(stored, len(self.events))
         self.book.observe(event)
 
     def count(self, name: str, by: int = 1) -> None:
@@ -74,7 +91,7 @@ class Tape:
             self.sources += 1
             file, source = feed.file, self.sources
             sums = (file.sha256, file.content_sha256, file.content_bytes)
-            self.emit(SourceOpened(0, source, 0, file.name, *sums, "test", 1, 0, "", Completeness.UNKNOWN))
+            self.emit(SourceOpened(0, source, 0, file.name, *sums, "test", 1, None, None, "", Completeness.UNKNOWN))
         for _, source, item, feed in heapq.merge(*(_items(feed, first + n) for n, feed in enumerate(feeds))):
             feed.translate(item, source, self.book, self)
         again = Book()
@@ -83,6 +100,8 @@ class Tape:
         assert again == self.book
         rows = sum(n for name, n in self.tallies.items() if name.startswith(("set_aside.", "quarantined.", "duplicate.")))
         assert self.tallies["rows_in"] == self.tallies["rows_used"] + rows
+        self.findings += self.checker.finish()
+        assert [finding for finding in self.findings if finding.law in BOOKS] == []
 
 
 def _items(feed: Feed, source: int) -> Iterator[tuple[tuple[int, int], int, Item, Feed]]:
@@ -91,6 +110,14 @@ def _items(feed: Feed, source: int) -> Iterator[tuple[tuple[int, int], int, Item
 
 
 @pytest.fixture
-def tape() -> Callable[[LedgerHead], Tape]:
-    """Return a maker of empty ledgers in memory."""
-    return Tape
+def tape(request: pytest.FixtureRequest) -> Iterator[Callable[[LedgerHead], Tape]]:
+    """Return a maker of empty ledgers in memory. Laws are broken in them at the end just as the test's mark says."""
+    made: list[Tape] = []
+
+    def make(head: LedgerHead) -> Tape:
+        made.append(Tape(head))
+        return made[-1]
+
+    yield make
+    said = {law for mark in request.node.iter_markers("breaks") for law in mark.args}
+    assert {finding.law for each in made for finding in each.findings} == said

@@ -3,11 +3,13 @@
 import json
 import re
 import shlex
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from events import model
 from events.model import EVENTS
 from replay.cli import app, main
 
@@ -42,6 +44,8 @@ def test_every_command_shown_runs(
     page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "demo.adl").write_bytes((workplace / "demo.adl").read_bytes())
+    for example in (ROOT / "docs").glob("*.jsonl"):
+        (tmp_path / example.name).write_bytes(example.read_bytes())
     monkeypatch.chdir(tmp_path)
     for command in commands(page):
         capsys.readouterr()
@@ -89,6 +93,28 @@ def test_every_event_type_is_documented() -> None:
         assert found, f"docs/events.md has no row for tag {tag}, {event.__name__}"
         own = event.__struct_fields__[3:]
         assert re.findall(r"`(\w+)`", found[1]) == list(own), f"the fields of {event.__name__} in docs/events.md"
+
+
+def test_every_word_and_part_of_the_interchange_format_is_documented() -> None:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    for name, kind in vars(model).items():
+        if not isinstance(kind, type) or kind in {IntEnum, model.Part}:
+            continue
+        if issubclass(kind, IntEnum):
+            assert re.findall(r"`(\w+)`", rows[name]) == [word.name.lower() for word in kind], name
+        elif issubclass(kind, model.Part):
+            assert re.findall(r"`(\w+)`", rows[name]) == list(kind.__struct_fields__), name
+
+
+def test_the_example_exchange_is_an_incident_that_follows_its_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example, ledger, again = ROOT / "docs" / "exchange.jsonl", str(tmp_path / "l.adl"), tmp_path / "again.jsonl"
+    assert main(["import", "events", str(example), "--ledger", ledger]) == 0
+    assert main(["export", "--ledger", ledger, "--output", str(again)]) == 0
+    assert again.read_bytes() == example.read_bytes()
+    capsys.readouterr()
+    assert main(["audit", "--ledger", ledger, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdicts"] == {"reproduced": 1}
 
 
 def test_no_page_names_a_machine() -> None:

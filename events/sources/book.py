@@ -25,8 +25,12 @@ from events.model import (
     SourceOpened,
     Transfer,
 )
+from events.units import INT64_MIN
 
-__all__ = ["Book"]
+__all__ = ["TRADES_WINDOW_NS", "Book"]
+
+# Trade ids are remembered for the coarsest clock of a source of trades.
+TRADES_WINDOW_NS = 1_000_000
 
 _MARKET_BITS = 32  # ids are below 2**32
 
@@ -35,11 +39,13 @@ class Book(Struct):
     """The memory of an importer. Only ``observe`` changes it.
 
     ``next_*`` are the ids that the next new account, market, policy, round and source get. ``sources`` gives a source's
-    id by the SHA-256 of its content, ``closed`` the ids of those that were read to their end.
+    id by the SHA-256 of its content, ``closed`` the ids of those that were read to their end. ``round_markets`` is by round.
 
-    ``trades_at_ns`` is the latest time of a trade (of any kind), ``trades_source`` the source that told it, and ``trades``
-    the trade ids at that time. ``cash_at_ns`` and ``cash_source`` are the same for funding and for transfers other than of
-    residuals. By these a source that overlaps an earlier one is noticed. They are 0 and empty before the first.
+    ``latest_ns`` is the latest time that an event states; 0 states none. ``trades_at_ns`` is the latest time of a trade (of
+    any kind), ``trades_source`` the source that told it, and ``trades`` the ids of the trades in that time's millisecond,
+    as far as they have one: some sources tell the same trades by a clock that is cut to that. ``cash_at_ns`` and
+    ``cash_source`` are the same for funding and for transfers other than of residuals. By these a source that overlaps an
+    earlier one is noticed. Before the first, the times are ``INT64_MIN`` and the rest is 0 and empty.
     """
 
     opened: LedgerOpened | None = None
@@ -51,12 +57,13 @@ class Book(Struct):
     market_ids: dict[str, int] = {}
     sizes: dict[int, int] = {}
     next_policy: int = 0
-    next_round: int = 0
+    round_markets: list[int] = []
     next_source: int = 1
-    trades_at_ns: int = 0
+    latest_ns: int = INT64_MIN
+    trades_at_ns: int = INT64_MIN
     trades_source: int = 0
-    trades: set[int] = set()
-    cash_at_ns: int = 0
+    trades: set[int | str] = set()
+    cash_at_ns: int = INT64_MIN
     cash_source: int = 0
 
     @property
@@ -68,6 +75,11 @@ class Book(Struct):
     def next_market(self) -> int:
         """Return the id of the next market."""
         return len(self.listings)
+
+    @property
+    def next_round(self) -> int:
+        """Return the id of the next round."""
+        return len(self.round_markets)
 
     def account(self, name: str) -> int | None:
         """Return the id of the account of that name, None where no account has it."""
@@ -85,12 +97,18 @@ class Book(Struct):
         """Return the latest listing of a market."""
         return self.listings[market]
 
+    def round_market(self, number: int) -> int:
+        """Return the market of a round that has begun."""
+        return self.round_markets[number]
+
     def size(self, account: int, market: int) -> int | None:
         """Return the signed position as the ledger has it, None where it was never seen or was stated as unknown."""
         return self.sizes.get(account << _MARKET_BITS | market)
 
     def observe(self, event: Event) -> None:
         """Take in one event of the ledger. To be called for every event, in order, also for those just emitted."""
+        if event.at_ns > self.latest_ns and event.at_ns:
+            self.latest_ns = event.at_ns
         match event:
             case Fill() | Liquidation() | AdlClose() | Settlement():
                 self._trade(event)
@@ -113,10 +131,12 @@ class Book(Struct):
             if account >= FIRST_FREE_ACCOUNT:
                 key = account << _MARKET_BITS | event.market
                 self.sizes[key] = self.sizes.get(key, 0) + change
-        if event.at_ns > self.trades_at_ns:
-            self.trades_at_ns, self.trades_source, self.trades = event.at_ns, event.source, {event.trade}
-        elif event.at_ns == self.trades_at_ns:
-            self.trades_source = event.source
+        window, latest = event.at_ns // TRADES_WINDOW_NS, self.trades_at_ns // TRADES_WINDOW_NS
+        if window > latest:
+            self.trades = set()
+        if event.at_ns >= self.trades_at_ns:
+            self.trades_at_ns, self.trades_source = event.at_ns, event.source
+        if event.trade is not None and window >= latest:
             self.trades.add(event.trade)
 
     def _opening(self, event: Opening) -> None:
@@ -155,6 +175,6 @@ class Book(Struct):
             case PolicyAdopted():
                 self.next_policy = event.policy + 1
             case AdlRound():
-                self.next_round = event.round + 1
+                self.round_markets.append(event.market)
             case _:
                 pass

@@ -6,7 +6,7 @@ together. A feed is read from any row on, so an import can stop anywhere and go 
 the ``Book``, which is rebuilt from the events themselves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from events.model import Completeness, Event
@@ -30,8 +30,8 @@ class Item(NamedTuple):
     ``key`` orders items over all feeds of an import: ``(time, rank)``; feeds of one format agree on what rank means. Keys
     never fall within a feed, and items of one feed keep its order. ``row`` is the last 1-based line that the item covers
     (or element, where a file is one JSON array), so that reading goes on at ``row + 1``. ``at_ns`` is the time the item
-    states, 0 where it states none. ``late`` is true when that time or block is not after the one before it in the feed:
-    such an item takes the key of the one before it.
+    states, 0 where it states none that can be believed. ``late`` is true when the item is out of the order of its feed, as
+    its time or block is not after the one before it, or lies ahead of what follows: it takes the key of the one before it.
     """
 
     key: tuple[int, int]
@@ -65,7 +65,7 @@ class Feed(Protocol):
     file: Fingerprint
     stream: str
     head: LedgerHead
-    granularity_ns: int
+    granularity_ns: int | None
     clock: str
     completeness: Completeness
 
@@ -80,6 +80,3 @@ class Feed(Protocol):
 
         Bad input becomes ``Quarantined`` events, never an error: whoever calls this need not undo anything.
         """
-
-
-OpenFeeds = Iterable[Feed]

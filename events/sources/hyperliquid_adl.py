@@ -23,12 +23,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from events.errors import BadInputError, NumberError
-from events.model import AdlClose, AdlRound, Completeness, MarketListed, Opening, OpenPosition, PriceRule
+from events.model import AdlClose, AdlRound, Completeness, MarketListed, Opening, OpenPosition, PriceRule, Taker
 from events.sources.book import Book
 from events.sources.feed import Feed, Item, LedgerHead, Sink
-from events.sources.hyperliquid.desk import CONTINUITY_BROKEN, CONTINUITY_CHECKED, Desk
+from events.sources.hyperliquid.desk import CONTINUITY_BROKEN, CONTINUITY_CHECKED, Desk, Refused
 from events.sources.hyperliquid.feeds import HEAD, KINDS
-from events.sources.hyperliquid.numbers import MONEY_DECIMALS, Noise, entry_price, money, price, size, start_position
+from events.sources.hyperliquid.numbers import MONEY_DECIMALS, Noise, entry_price, in_range, money, price, size, start_position
 from events.sources.hyperliquid.shapes import Address, Coin
 from events.sources.reading import Fingerprint, read_head, read_lines
 from events.units import INT64_MAX, div_half_even, quantise
@@ -84,28 +84,21 @@ class Row(Struct, frozen=True, gc=False):
         return self.time, self.coin, self.liquidated_user
 
 
-class _Refused(Exception):  # noqa: N818 -- not an error of the program: the row goes into quarantine
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 def _parse(line: bytes, columns: Sequence[str]) -> Row:
     try:
         cells = next(csv.reader([line.decode().removesuffix("\r")], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _Refused("bad-csv", str(error)) from error
+        raise Refused("bad-csv", str(error)) from error
     if len(cells) != len(columns):
-        raise _Refused("shape", f"{len(cells)} cells where the header has {len(columns)}")
+        raise Refused("shape", f"{len(cells)} cells where the header has {len(columns)}")
     try:
         row = msgspec.convert(dict(zip(columns, cells, strict=True)), Row)
     except msgspec.ValidationError as error:
-        raise _Refused("shape", str(error)) from error
+        raise Refused("shape", str(error)) from error
     if row.at_ns > INT64_MAX:
-        raise _Refused("shape", f"the time {row.time} is out of range")
+        raise Refused("shape", f"the time {row.time} is out of range")
     if row.user.lower() == row.liquidated_user.lower():
-        raise _Refused("one-party", "the winner is the liquidated user")
+        raise Refused("one-party", "the winner is the liquidated user")
     return row
 
 
@@ -137,12 +130,12 @@ def _numbers(row: Row, listed: MarketListed) -> _Close:
         )
         claimed = quantise(row.adl_notional, _EXACT_DECIMALS).value
     except NumberError as error:
-        raise _Refused("number", error.message) from error
+        raise Refused("number", error.message) from error
     exact = close.price * close.size * 10 ** (_EXACT_DECIMALS - listed.price_decimals - listed.size_decimals)
     if abs(claimed - exact) << _NOISE_BITS > exact:
-        raise _Refused("notional", f"adl_notional {row.adl_notional} is not {row.adl_price} * {row.adl_size}")
+        raise Refused("notional", f"adl_notional {row.adl_notional} is not {row.adl_price} * {row.adl_size}")
     if not close.start:
-        raise _Refused("no-position", "the winner has no position, so the side of the close is not known")
+        raise Refused("no-position", "the winner has no position, so the side of the close is not known")
     return close
 
 
@@ -159,7 +152,7 @@ def _equity(text: str, noise: list[Noise]) -> int:
         noise.append(Noise("rounded.total_equity"))
         coarse: int = 10 ** (_EXACT_DECIMALS - _USDC_DECIMALS)
         fine: int = 10 ** (MONEY_DECIMALS - _USDC_DECIMALS)
-        return div_half_even(exact, coarse) * fine
+        return in_range(div_half_even(exact, coarse) * fine, text)
 
 
 @dataclass
@@ -170,7 +163,7 @@ class _AdlFeed:
     columns: tuple[str, ...]
     stream: str = KINDS["node_fills"].stream  # these closes are among those fills, and must not be told twice
     head: LedgerHead = HEAD
-    granularity_ns: int = GRANULARITY_NS
+    granularity_ns: int | None = GRANULARITY_NS
     clock: str = CLOCK
     completeness: Completeness = Completeness.UNKNOWN
 
@@ -184,12 +177,12 @@ class _AdlFeed:
         lines: list[tuple[int, bytes]] = []
         current: tuple[str, str, str] | None = None
         key, at_ns, late = (0, 0), 0, False
-        for row, line in read_lines(self.file.path, 1):
+        for row, line in read_lines(self.file, 1):
             if not line.strip():
                 continue
             try:
                 found = _parse(line, self.columns)
-            except _Refused:
+            except Refused:
                 found = None
             if found is not None and found.round != current:
                 if lines:
@@ -212,7 +205,7 @@ class _AdlFeed:
                 _check_order(item, desk)
                 listed = desk.listing(row.coin)
                 close = _numbers(row, listed)
-            except _Refused as refused:
+            except Refused as refused:
                 desk.quarantine(refused.reason, refused.detail, line)
                 continue
             market = desk.market(listed)
@@ -226,9 +219,9 @@ class _AdlFeed:
 
 def _check_order(item: Item, desk: Desk) -> None:
     if item.late:
-        raise _Refused("out-of-order", "the time of this row is before that of an earlier one")
+        raise Refused("out-of-order", "the time of this row is before that of an earlier one")
     if desk.at_ns < desk.book.trades_at_ns and desk.book.trades_source != desk.source:
-        raise _Refused("overlap", "this close does not come after the trades on record")
+        raise Refused("overlap", "this close does not come after the trades on record")
 
 
 def _begin(desk: Desk, loser: int, market: int, at_price: int) -> int:
@@ -253,8 +246,10 @@ def _begin(desk: Desk, loser: int, market: int, at_price: int) -> int:
             bankruptcy=None,
             policy=None,
             pools=(),
+            need_cash=None,
+            as_of=None,
+            cause=None,
             seed=None,
-            candidates=None,
         )
     )
     return number
@@ -270,7 +265,8 @@ def _book(desk: Desk, close: _Close, loser: int, market: int, number: int) -> No
             desk.sink.count(CONTINUITY_BROKEN)
         stated = (msgspec.structs.replace(close.entry, market=market, size=close.start),)
         desk.sink.emit(Opening(desk.at_ns, desk.source, desk.row, winner, None, stated))
-    buyer, seller = (winner, loser) if close.start < 0 else (loser, winner)
+    buys = close.start < 0
+    buyer, seller = (winner, loser) if buys else (loser, winner)
     desk.sink.emit(
         AdlClose(
             desk.at_ns,
@@ -283,11 +279,17 @@ def _book(desk: Desk, close: _Close, loser: int, market: int, number: int) -> No
             size=close.size,
             buyer_fee=0,
             seller_fee=0,
-            trade=0,
+            trade=None,
+            taker=Taker.UNKNOWN,
+            buyer_order=None,
+            seller_order=None,
+            buyer_start_claim=close.start if buys else None,
+            seller_start_claim=None if buys else close.start,
+            buyer_profit_claim=close.profit if buys else None,
+            seller_profit_claim=None if buys else close.profit,
             round=number,
             winner=winner,
-            winner_start_claim=close.start,
-            winner_profit_claim=close.profit,
+            mark=None,
             winner_equity_claim=close.equity,
             rank_claim=None,
         )

@@ -23,7 +23,7 @@ from msgspec import inspect
 
 from events.codec import WIDE_BYTES_MAX, encode
 from events.errors import BadInputError, InternalError
-from events.model import EVENTS, AccountOpened, AnyEvent, Event, MarketListed
+from events.model import EVENTS, AccountOpened, AdlCandidates, AnyEvent, Event, MarketListed
 from events.sources.book import Book
 from events.times import format_utc, parse_utc
 from events.units import INT64_MAX, INT64_MIN, format_units, parse_units
@@ -48,6 +48,7 @@ class Unit(Enum):
     TIME = "time"  # ISO 8601, UTC, nine digits of fraction
     ACCOUNT = "account"  # the account's name
     MARKET = "market"  # the market's symbol
+    VENUE = "venue"  # the venue's own id as it is, a JSON integer or text
 
 
 def _units(unit: Unit, names: str) -> dict[str, Unit]:
@@ -55,18 +56,19 @@ def _units(unit: Unit, names: str) -> dict[str, Unit]:
 
 
 UNITS: dict[str, Unit] = {
-    **_units(Unit.MONEY, "cash buyer_fee seller_fee buyer_profit_claim seller_profit_claim winner_profit_claim"),
+    **_units(Unit.MONEY, "cash buyer_fee seller_fee buyer_profit_claim seller_profit_claim need_cash"),
     **_units(Unit.MONEY, "winner_equity_claim equity_claim requirement_claim deficit floor_cash"),
-    **_units(Unit.PRICE, "price mark oracle bankruptcy"),
-    **_units(Unit.SIZE, "size buyer_start_claim seller_start_claim winner_start_claim position_limit"),
+    **_units(Unit.PRICE, "price mark oracle bankruptcy price_tick entry_claim"),
+    **_units(Unit.SIZE, "size buyer_start_claim seller_start_claim size_claim position_limit size_lot"),
     **_units(Unit.OWN, "entry multiplier"),
     **_units(Unit.COUNT, "money_decimals price_decimals size_decimals entry_decimals multiplier_decimals"),
-    **_units(Unit.COUNT, "source row round policy semantics content_bytes format_version granularity_ns count"),
-    **_units(Unit.COUNT, "rows_in rows_used initial_ppm maintenance_ppm rate_ppt trade buyer_order seller_order"),
-    **_units(Unit.COUNT, "seed rank_claim part parts corrects upto"),
+    **_units(Unit.COUNT, "source row round policy semantics content_bytes format_version granularity_ns divergence_ns count"),
+    **_units(Unit.COUNT, "rows_in rows_used initial_ppt maintenance_ppt rate_ppt as_of cause effects"),
+    **_units(Unit.COUNT, "rank_claim part parts corrects upto"),
     **_units(Unit.TIME, "at_ns"),
-    **_units(Unit.ACCOUNT, "account owner buyer seller payer payee fund against loser winner candidates"),
-    **_units(Unit.MARKET, "market"),
+    **_units(Unit.ACCOUNT, "account owner buyer seller payer payee fund against loser winner"),
+    **_units(Unit.MARKET, "market markets"),
+    **_units(Unit.VENUE, "trade buyer_order seller_order"),
 }
 
 _GRIDDED = (Unit.MONEY, Unit.PRICE, Unit.SIZE, Unit.OWN)
@@ -87,7 +89,8 @@ _PLAIN: dict[type[inspect.Type], type] = {inspect.StrType: str, inspect.BoolType
 class Spelling(NamedTuple):
     """How one field is written. One of ``unit``, ``words``, ``part`` or ``plain`` is set; ``many`` means a list of it.
 
-    A whole number lies from ``low`` to ``high``, and is ``gridded`` when it is written as decimal text.
+    A whole number lies from ``low`` to ``high``, and is ``gridded`` when it is written as decimal text. A text in its place
+    has up to ``chars``.
     """
 
     name: str
@@ -101,17 +104,22 @@ class Spelling(NamedTuple):
     gridded: bool = False
     low: int = INT64_MIN
     high: int = INT64_MAX
+    chars: int = 0
 
 
 def _spelling(owner: str, name: str, kind: inspect.Type) -> Spelling:
     optional = many = wide = False
+    chars = 0
     if isinstance(kind, inspect.UnionType):
         parts = [part for part in kind.types if not isinstance(part, inspect.NoneType)]
-        # A wide amount is int or bytes on the wire, and always an int here.
-        optional, wide, kind = len(parts) < len(kind.types), len(parts) > 1, parts[0]
+        optional, kind = len(parts) < len(kind.types), parts[0]
+        for other in parts[1:]:
+            # A wide amount is int or bytes on the wire, and always an int here. A venue's id is an int or text.
+            wide = wide or isinstance(other, inspect.BytesType)
+            chars = (other.max_length or 0) if isinstance(other, inspect.StrType) else chars
     if isinstance(kind, inspect.VarTupleType):
         many, kind = True, kind.item_type
-    field = Spelling(name, "at" if name == "at_ns" else name, optional, many)
+    field = Spelling(name, "at" if name == "at_ns" else name, optional, many, chars=chars)
     match kind:
         case inspect.IntType() if name in UNITS:
             field = field._replace(unit=UNITS[name], gridded=UNITS[name] in _GRIDDED)
@@ -214,8 +222,10 @@ def _write_value(field: Spelling, value: Any, grids: _Grids, book: Book, whole: 
 def _write_struct(value: msgspec.Struct, grids: _Grids, book: Book) -> dict[str, Any]:
     if isinstance(value, MarketListed):
         grids = _market_grids(grids, value)
-    elif hasattr(value, "market"):
-        grids = _market_grids(grids, book.listed(value.market))
+    elif isinstance(value, AdlCandidates):
+        grids = _market_grids(grids, book.listed(book.round_market(value.round)))
+    elif (market := getattr(value, "market", None)) is not None:
+        grids = _market_grids(grids, book.listed(market))
     out: dict[str, Any] = {}
     for field in _SHAPES[type(value)].fields:
         item = getattr(value, field.name)
@@ -242,7 +252,7 @@ def _given_id(kind: type[msgspec.Struct], name: str, book: Book) -> int:
 def write_line(seq: int, event: Event, book: Book) -> bytes:
     """Return the one line of ``event``, with its line feed. ``book`` has observed every event before it.
 
-    Raises ``BadInputError`` when the event names an account or market that was not opened before it, or gives an id that
+    Raises ``BadInputError`` when the event names an account, market or round not opened before it, or gives an id that
     the order of names does not give: such a ledger has no line form.
     """
     kind = type(event)
@@ -254,7 +264,7 @@ def write_line(seq: int, event: Event, book: Book) -> bytes:
     try:
         fields = _write_struct(event, _ledger_grids(book), book)
     except (KeyError, IndexError) as error:
-        raise BadInputError(f"{kind.__name__} names an account or a market that was not opened before it.", seq=seq) from error
+        raise BadInputError(f"{kind.__name__} names an account, market or round not opened before it.", seq=seq) from error
     line = {"seq": seq, "event": kind.__name__, **fields}
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
@@ -296,6 +306,10 @@ def _read_whole(field: Spelling, value: Any, book: Book) -> int:
     return value
 
 
+def _is_text_id(field: Spelling, value: Any) -> bool:
+    return field.unit is Unit.VENUE and type(value) is str and 0 < len(value) <= field.chars
+
+
 def _read_plain(field: Spelling, value: Any) -> Any:
     if field.plain is bytes:
         if type(value) is not str or not _HEX.fullmatch(value):
@@ -314,6 +328,8 @@ def _read_word(field: Spelling, value: Any, words: type[IntEnum]) -> IntEnum:
 
 
 def _read_value(field: Spelling, value: Any, grids: _Grids, book: Book, whole: dict[str, Any]) -> Any:
+    if _is_text_id(field, value):
+        return value
     if field.unit:
         number = _read_amount(field, value, grids, whole) if field.gridded else _read_whole(field, value, book)
         if not field.low <= number <= field.high:
@@ -355,9 +371,17 @@ _MARKET = Spelling("market", "market", optional=False, many=False, unit=Unit.MAR
 def _read_grids(kind: type[msgspec.Struct], obj: dict[str, Any], grids: _Grids, book: Book) -> _Grids:
     if kind is MarketListed:
         return grids._replace(price=_read_decimals(obj, "price_decimals"), size=_read_decimals(obj, "size_decimals"))
-    if "market" not in obj:
+    if kind is AdlCandidates:
+        return _market_grids(grids, book.listed(_round_market(obj["round"], book)))
+    if obj.get("market") is None:
         return grids
     return _market_grids(grids, book.listed(_read_whole(_MARKET, obj["market"], book)))
+
+
+def _round_market(value: Any, book: Book) -> int:
+    if type(value) is not int or not 0 <= value < book.next_round:
+        raise BadInputError("field 'round' must be the number of a round that an earlier line opens.")
+    return book.round_market(value)
 
 
 def _check_keys(obj: dict[str, Any], keys: frozenset[str]) -> None:

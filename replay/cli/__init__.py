@@ -4,6 +4,8 @@ Results go to stdout, messages to stderr. Exit status: 0 clean; 1 findings (a ru
 quarantined); 2 misuse or unusable input, nothing was done; 3 a damaged ledger or a failing disk.
 """
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,7 +14,7 @@ import cyclopts
 import structlog
 from cyclopts import App
 
-from events.errors import AdlError, InternalError
+from events.errors import AdlError, DiskError, InternalError
 from replay.cli import demo, judge, look, record
 from replay.cli.output import print_error
 
@@ -44,6 +46,7 @@ for name, verb in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status."""
+    failure: AdlError
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
@@ -51,21 +54,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache_logger_on_first_use=False,
     )
     try:
-        return int(app(tokens, exit_on_error=False, print_error=True) or 0)
+        return _status(tokens)
+    except AdlError as error:
+        failure = error
+    except OSError as error:
+        failure = DiskError(
+            f"{error.strerror or error}.", cure="Check the disk and where the output goes.", file=error.filename
+        )
+    except Exception as error:  # noqa: BLE001  # the last place where a bug of ours can become an error with a cure
+        structlog.get_logger().exception("internal error")
+        bug = f"{type(error).__name__}: {error}."
+        failure = InternalError(bug, cure="This is a bug; please report it with the lines above.")
+    try:
+        print_error(failure, as_json="--json" in tokens)
+    except OSError:
+        print_error(failure, as_json=False)
+    return failure.exit_status
+
+
+def _status(tokens: list[str]) -> int:
+    """Run a command and return the status that it, or whoever stopped it, asks for."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets a question mark, not a traceback.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        status = int(app(tokens, exit_on_error=False, print_error=True) or 0)
+        sys.stdout.flush()
     except cyclopts.CycloptsError:
         return USAGE_STATUS
-    except AdlError as error:
-        print_error(error, as_json="--json" in tokens)
-        return error.exit_status
     except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. What was stored is whole; an import goes on when it is run again.\n")
         return INTERRUPTED_STATUS
     except BrokenPipeError:
-        # The reader of our output has gone, as `adl log | head` does. Keep Python from complaining at exit.
-        sys.stderr.close()
+        # The reader of our output has gone, as with `adl log | head`. Nothing may be written at exit, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001  # the last place where a bug of ours can become an error with a cure
-        print_error(
-            InternalError(f"{type(error).__name__}: {error}.", cure="This is a bug; please report it with the command line."),
-            as_json="--json" in tokens,
-        )
-        return InternalError.exit_status
+    return status

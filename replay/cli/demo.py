@@ -11,6 +11,7 @@ from typing import Any, cast
 from events.errors import MisuseError
 from events.model import FIRST_FREE_ACCOUNT, LedgerOpened, Role
 from events.times import format_utc
+from events.units import PPM
 from ledger.store import create, log_digest, open_ledger
 from ledger.verify import verify
 from replay import views
@@ -30,7 +31,7 @@ BATCH_EVENTS = 5_000
 # Events of the incident, for the progress bar only.
 ABOUT_EVENTS = 200_000
 
-BAR_WIDTH = 14
+BAR_WIDTH = 10
 WINNERS_SHOWN = 8
 ROUNDS_SHOWN = 8
 NAME_WIDTH = 18
@@ -70,8 +71,10 @@ def demo(*, ledger: LedgerPath = DEMO_LEDGER, json: AsJson = False) -> int:
         with progress("replaying") as update:
             state = replay(opened, progress=update)
         replayed_s = time.perf_counter() - began
+        began = time.perf_counter()
         with progress("checking") as update:
             findings = sum(1 for _ in check(opened, progress=update))
+        checked_s = time.perf_counter() - began
         with progress("auditing") as update:
             verdicts = audit(opened, update)
         with progress("telling") as update:
@@ -100,7 +103,7 @@ def demo(*, ledger: LedgerPath = DEMO_LEDGER, json: AsJson = False) -> int:
     say("[bold]An ADL incident, made up and deterministic[/bold]\n")
     who = f"{facts['accounts']:,} accounts of {facts['traders']:,} traders, {facts['markets']} markets"
     say(f" 1 Record   {state.seq:,} events: {who}; {size_mb:.1f} MB, {did}")
-    rate = f"{state.seq / replayed_s:,.0f} events/s"
+    rate = f"replayed in {replayed_s:.1f} s, checked in {checked_s:.1f} s"
     followed = f"{reproduced} of {len(verdicts)} ADL rounds follow the rule in force exactly"
     say(f" 2 Verify   {_word(verified.clean)}: every record in its place and in its one spelling")
     say(f" 3 Replay   {_word(not findings)}: contracts and cash sum to zero after every event; {rate}")
@@ -127,6 +130,7 @@ def story_view(state: State, story: Story) -> dict[str, Any]:
         return {
             "at": format_utc(step.at_ns),
             "mark": views.price_text(state, story.reference, step.mark) if story.reference is not None else None,
+            "all_markets_ppm": step.index_ppm,
             "fund": views.cash_text(state, step.fund_cash),
             "liquidations": step.liquidations,
             "liquidated": views.cash_text(state, step.liquidated_cash),
@@ -169,6 +173,16 @@ def whole_units(state: State, cash: int | None) -> str:
     return f"{abs(cash) // unit * (-1 if cash < 0 else 1):,}"
 
 
+def _change(index_ppm: int | None) -> str:
+    """Return how far the markets have moved on average since the record began, in percent with one digit, cut."""
+    if index_ppm is None:
+        return "-"
+    change = index_ppm - PPM
+    tenths = abs(change) // 1_000
+    sign = "" if not tenths else "-" if change < 0 else "+"
+    return f"{sign}{tenths // 10}.{tenths % 10}%"
+
+
 def _bar(amount: int, largest: int) -> str:
     """Return a bar; what is not zero shows at least a sliver."""
     if not amount or not largest:
@@ -183,6 +197,7 @@ def _print_timeline(state: State, story: Story) -> None:
         (
             format_utc(step.at_ns, 0)[11:19],
             grouped(views.price_text(state, story.reference or 0, step.mark) or "-"),
+            _change(step.index_ppm),
             whole_units(state, step.fund_cash),
             f"{step.liquidations:,}" if step.liquidations else "",
             whole_units(state, step.liquidated_cash) if step.liquidations else "",
@@ -193,9 +208,11 @@ def _print_timeline(state: State, story: Story) -> None:
         for step in story.steps
     ]
     currency = state.opened.currency if state.opened else ""
-    columns = ("time", f"{symbol} mark", "fund", "liquidations", "liquidated", "ADL rounds", "ADL closed", "forced")
+    columns = ("time", f"{symbol} mark", "markets", "fund", "orders", "liquidated", "rounds", "ADL closed", "forced")
     day = format_utc(story.steps[0].at_ns, 0)[:10] if story.steps else ""
-    print_table(f"What happened, {day} UTC, amounts in {currency}", columns, rows, right=columns[1:7])
+    print_table(
+        f"What happened, {day} UTC, amounts in {currency}", columns, rows, right=columns[1:8], drop=("orders", "rounds")
+    )
     first, drawn, lowest, last = (
         whole_units(state, cash) for cash in (story.fund_first, story.drawn_cash, story.fund_low, story.fund_last)
     )

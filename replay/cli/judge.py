@@ -51,10 +51,12 @@ def _print_verified(report: VerifyReport, ledger: Path) -> None:
             f"Format {report.manifest.format_version}, {report.manifest.engine} {report.manifest.engine_version}, "
             f"semantics {report.manifest.semantics}, written in {len(runs)} run{'s' if len(runs) != 1 else ''}"
         )
-    if not report.clean:
+    if report.clean:
+        say("An event replaced by another shows in the log digest alone: compare it with one that is kept elsewhere.")
+    else:
         say(f"Every record up to seq {report.last_good_seq:,} is sound in itself.\n")
         rows = [(str(finding.seq or ""), finding.what) for finding in report.findings[:ROWS_SHOWN]]
-        print_table(f"Findings ({len(rows)} of {len(report.findings)})", ("seq", "what"), rows, right=("seq",))
+        print_table(f"Findings ({len(rows)} of {len(report.findings)})", ("seq", "what"), rows, right=("seq",), cut="what")
 
 
 def check(
@@ -74,7 +76,8 @@ def check(
         _list_laws(as_json=json)
         return 0
     with open_ledger(ledger) as opened, progress("checking") as update:
-        found = check_laws(opened, names, progress=update)
+        counts: Counter[str] = Counter()
+        found = check_laws(opened, names, progress=update, evaluations=counts)
         shown = list(islice(found, FINDINGS_SHOWN))
         broken = Counter(finding.law for finding in shown)
         for finding in found:
@@ -86,7 +89,7 @@ def check(
                 "ledger": str(ledger),
                 "clean": not broken,
                 "events": events,
-                "checked": list(names) or [law.name for law in LAWS],
+                "evaluations": {name: counts[name] for name in list(names) or [law.name for law in LAWS]},
                 "broken": dict(sorted(broken.items())),
                 "findings": msgspec.to_builtins(shown),
             }
@@ -94,7 +97,9 @@ def check(
     elif broken:
         rows = [(f.law, str(f.seq), f.what, f.expected, f.found) for f in shown[:ROWS_SHOWN]]
         title = f"Findings ({len(rows)} of {broken.total():,})"
-        print_table(title, ("invariant", "seq", "what", "expected", "found"), rows, right=("seq", "expected", "found"))
+        print_table(
+            title, ("invariant", "seq", "what", "expected", "found"), rows, right=("seq", "expected", "found"), cut="what"
+        )
         say("\n" + ", ".join(f"{name}: {count:,}" for name, count in sorted(broken.items())))
     return FINDINGS_STATUS if broken else 0
 

@@ -17,7 +17,7 @@ from replay.cli.options import DEFAULT_LEDGER, AsJson, LedgerPath, seq_of
 from replay.cli.output import clip, grouped, print_json, print_table, progress, say
 from replay.core.evolve import evolve
 from replay.core.state import State
-from replay.fold import replay
+from replay.fold import replay, stored, watched
 from replay.selection import accounts_of, event_view, kinds_named, markets_of, select
 
 __all__ = ["log", "show", "state"]
@@ -45,7 +45,7 @@ def log(
     """List events, a page at a time. The last line says how to get the next page."""
     if limit < 1:
         raise MisuseError(f"a page of {limit} events cannot be shown.", cure="Give --limit a number from 1.")
-    with open_ledger(ledger) as opened, progress("reading") as update:
+    with open_ledger(ledger) as opened, stored(opened), progress("reading") as update:
         begin = _first_seq(opened, first)
         end = seq_of(opened, last, default=opened.head)
         chosen = select(opened, kinds=kinds_named(kind), account=account, market=market, first=begin, last=end, progress=update)
@@ -98,22 +98,22 @@ def show(seq: int, /, *, ledger: LedgerPath = DEFAULT_LEDGER, json: AsJson = Fal
     seq
         The event's sequence number.
     """
-    with open_ledger(ledger) as opened, progress("replaying") as update:
+    with open_ledger(ledger) as opened, stored(opened), progress("replaying") as update:
         raw = opened.read(seq)
-        event = decode(raw, seq)
-        book = Book()
-        for _, earlier in opened.events(1, seq - 1):
+        book, state = Book(), State()
+        for number, earlier in watched(opened, update, 1, seq - 1):
             book.observe(earlier)
-        state = replay(opened, seq - 1, progress=update)
-    before = _touched(state, event)
-    evolve(state, event, seq)
-    after = _touched(state, event)
-    view = event_view(seq, event, book)
+            evolve(state, earlier, number)
+        event = decode(raw, seq)
+        before = _touched(state, event)
+        evolve(state, event, seq)
+        after = _touched(state, event)
+        view = event_view(seq, event, book)
     if json:
         print_json({"ledger": str(ledger), "event": view, "bytes": raw.hex(), "before": before, "after": after})
         return 0
     rows = [(key, _short(value)) for key, value in view.items()]
-    print_table(f"Event {seq}: {type(event).__name__}", ("field", "value"), rows)
+    print_table(f"Event {seq}: {type(event).__name__}", ("field", "value"), rows, cut="value")
     say(f"\n[bold]Stored bytes[/bold] ({len(raw)})")
     for offset in range(0, len(raw), HEX_BYTES_PER_LINE):
         chunk = raw[offset : offset + HEX_BYTES_PER_LINE]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -20,13 +20,20 @@ __all__ = ["clip", "grouped", "print_error", "print_json", "print_table", "progr
 SHOW_AFTER_S = 1.0
 
 PIPE_WIDTH = 4_096
+GAP = 2  # between columns
 CUT_LEAST = 20  # what a column that gives way keeps at least
+
+
+class _Out(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller see that the reader of our output has gone; rich would exit with the status of findings."""
+        raise BrokenPipeError
 
 
 def stdout_console() -> Console:
     """Return a console on stdout as it is now. What is not a terminal has no width, so nothing is cut for it."""
-    console = Console(highlight=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, width=PIPE_WIDTH)
+    console = _Out(highlight=False, emoji=False)
+    return console if console.is_terminal else _Out(highlight=False, emoji=False, width=PIPE_WIDTH)
 
 
 def print_json(document: Any) -> None:
@@ -40,30 +47,44 @@ def say(text: str = "") -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), cut: str | None = None
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    cut: str | None = None,
+    drop: Sequence[str] = (),
 ) -> None:
-    """Print a table. Columns named in ``right`` are numbers and stand right; ``cut`` gives way when the terminal is narrow."""
+    """Print a table whose numbers are never cut, as a cut number is a wrong one.
+
+    Columns named in ``right`` are numbers and stand right. Where the terminal is too narrow, the columns in ``drop`` are left
+    out, one by one, and then the text column ``cut`` is shortened; what is still too wide is left to the terminal to wrap.
+    """
     if title:
         # Not the table's own title, which would be wrapped to the table's width.
         say(f"[bold]{title}[/bold]")
-    table = Table(header_style="bold cyan", box=None, pad_edge=False)
     console = stdout_console()
-    widths = [max(len(text) for text in (name, *(row[i] for row in rows))) for i, name in enumerate(columns)]
-    # A number that is cut is a wrong one, so only the column that is named for it may be.
-    room = max(
-        console.width - sum(w for w, name in zip(widths, columns, strict=True) if name != cut) - 2 * len(columns), CUT_LEAST
-    )
-    for name, width in zip(columns, widths, strict=True):
-        fixed = min(width, room) if name == cut else width
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=True, width=fixed, overflow="ellipsis")
+    widths = {i: max(len(text) for text in (name, *(row[i] for row in rows))) for i, name in enumerate(columns)}
+    for name in drop:
+        if sum(widths.values()) + GAP * (len(widths) - 1) > console.width:
+            widths.pop(columns.index(name))
+    over = sum(widths.values()) + GAP * (len(widths) - 1) - console.width
+    if cut is not None and over > 0:
+        widths[columns.index(cut)] = max(widths[columns.index(cut)] - over, CUT_LEAST)
+    table = Table(header_style="bold cyan", box=None, pad_edge=False)
+    for i, width in widths.items():
+        side: JustifyMethod = "right" if columns[i] in right else "left"
+        table.add_column(columns[i], justify=side, no_wrap=True, width=width, overflow="ellipsis")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[i]) for i in widths))
+    natural = sum(widths.values()) + GAP * len(widths)
+    layout: dict[str, Any] = {"width": max(console.width, natural), "crop": False, "no_wrap": True, "overflow": "ignore"}
     if console.is_terminal:
-        console.print(table)
+        console.print(table, **layout)
         return
     with console.capture() as captured:
-        console.print(table, crop=False)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        console.print(table, **layout)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def grouped(text: str) -> str:

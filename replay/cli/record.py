@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO, Literal
 import msgspec
 from cyclopts import Parameter
 
-from events.errors import DiskError, MisuseError
+from events.errors import AdlError, DiskError, MisuseError
 from events.sources.feed import DUPLICATE, QUARANTINED, SET_ASIDE
 from ledger.export import export_events
 from ledger.importing import FORMATS, import_files
@@ -17,6 +17,7 @@ from ledger.store import open_ledger
 from ledger.totals import ImportReport
 from replay.cli.options import DEFAULT_LEDGER, AsJson, LedgerPath
 from replay.cli.output import grouped, print_json, print_table, progress, say
+from replay.fold import guard, stored
 
 __all__ = ["export", "import_"]
 
@@ -39,7 +40,7 @@ def import_(source: str, /, *files: Path, ledger: LedgerPath = DEFAULT_LEDGER, j
     if source not in FORMATS:
         raise MisuseError(f"the format {source!r} is not known.", cure=f"Known formats are {', '.join(FORMATS)}.")
     with progress("importing") as update:
-        report = import_files(ledger, source, files, update)
+        report = import_files(ledger, source, files, update, guard())
     quarantined = sum(count for name, count in report.tallies.items() if name.startswith(QUARANTINED))
     if json:
         print_json({"ledger": str(ledger), **msgspec.to_builtins(report), "quarantined": quarantined})
@@ -97,7 +98,7 @@ def export(
     """Write the whole ledger in the interchange format. Importing it again gives the same ledger, byte for byte."""
     if json and output is None:
         raise MisuseError("--json and the export both want stdout.", cure="Name a file with --output.")
-    with open_ledger(ledger) as opened, progress("exporting") as update:
+    with open_ledger(ledger) as opened, stored(opened), progress("exporting") as update:
         if output is None:
             export_events(opened, sys.stdout.buffer, progress=update)
             sys.stdout.buffer.flush()
@@ -108,6 +109,14 @@ def export(
     else:
         say(f"{count:,} events written to {output}")
     return 0
+
+
+def _unwritable(error: OSError, output: Path) -> AdlError:
+    """Return whose fault it is that a file could not be written: a wrong path is the caller's, anything else the disk's."""
+    said = f"this file cannot be written: {error.strerror}."
+    if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError):
+        return MisuseError(said, file=str(output), cure="Nothing was kept. Check the folder and its permissions.")
+    return DiskError(said, file=str(output), cure="Nothing was kept. Free some space and run the same command again.")
 
 
 def _write_new(output: Path, write: Callable[[BinaryIO], int]) -> int:
@@ -122,7 +131,7 @@ def _write_new(output: Path, write: Callable[[BinaryIO], int]) -> int:
             os.fsync(out.fileno())
         part.rename(output)
     except OSError as error:
-        raise DiskError(f"the file cannot be written: {error.strerror}.", file=str(output), cure="Nothing was kept.") from error
+        raise _unwritable(error, output) from error
     finally:
         part.unlink(missing_ok=True)
     return count

@@ -67,6 +67,8 @@ def _difference_view(state: State, market: int, difference: Difference) -> dict[
                 return None if value is None else state.accounts[value].name
             case "size":
                 return views.size_text(state, market, value)
+            case "policy":
+                return None if value is None else state.policies[value].name
             case _:
                 return views.price_text(state, market, value)
 
@@ -124,15 +126,16 @@ def print_rounds(state: State, verdicts: list[RoundVerdict], title: str) -> None
             str(verdict.facts.closes),
             str(verdict.facts.full),
             "" if verdict.fit is None or verdict.fit.tau_ppm is None else _percent(verdict.fit.tau_ppm),
-            verdict.verdict if verdict.verdict in {"reproduced", "undecidable"} else f"{verdict.verdict} differs",
+            verdict.verdict if verdict.difference is None else f"{verdict.verdict} differs",
         )
         for verdict in verdicts
     ]
     fits = any(verdict.fit for verdict in verdicts)
-    columns = ("round", "seq", "time (UTC)", "market", "bankrupt", "size closed", "closes", "in full", "tau", "verdict")
+    columns = ("round", "seq", "time (UTC)", "market", "loser", "size closed", "closes", "in full", "tau", "verdict")
     keep = [index for index, name in enumerate(columns) if fits or name != "tau"]
     right = ("round", "seq", "size closed", "closes", "in full", "tau")
-    print_table(title, [columns[i] for i in keep], [[row[i] for i in keep] for row in rows], right=right)
+    kept = [columns[i] for i in keep]
+    print_table(title, kept, [[row[i] for i in keep] for row in rows], right=right, drop=("time (UTC)", "in full"))
     for verdict in verdicts:
         if verdict.difference is not None:
             view = _difference_view(state, verdict.market, verdict.difference)

@@ -14,6 +14,9 @@ Rules.
    of the cost for the other kinds.
 6. From an unknown entry no profit can be counted: realised profit stays as it is and is marked ``PROFIT_UNKNOWN``. When
    such a position is known to be flat, its entry is known again: there is none.
+7. A stated level (``restate``) replaces what was on the books. Where it differs from a known size, or takes a known size
+   away, trades were not seen and so was their profit: it is marked ``PROFIT_UNKNOWN``, for good. Where it confirms the size
+   and states no entry, the entry on the books stands.
 """
 
 from math import gcd
@@ -84,16 +87,15 @@ def _cut(numerator: int, denominator: int) -> int:
 
 
 def restate(position: Position, size: int | None, cost: int | None) -> None:
-    """Set a position to a stated level. ``size`` None: not known; ``cost`` None: the entry is not known.
-
-    Where the level differs from what was on the books, trades were not seen, and so was their profit.
-    """
+    """Set a position to a stated level (rule 7). ``size`` None: not known; ``cost`` None: the entry is not stated."""
+    if size == position.size and cost is None and not position.unknown & SIZE_UNKNOWN:
+        return
+    if size != position.size and not position.unknown & SIZE_UNKNOWN:
+        position.unknown |= PROFIT_UNKNOWN
     if size is None:
         position.cost = 0
         position.unknown |= SIZE_UNKNOWN | ENTRY_UNKNOWN
         return
-    if size != position.size and not position.unknown & SIZE_UNKNOWN:
-        position.unknown |= PROFIT_UNKNOWN
     position.size = size
     position.unknown &= PROFIT_UNKNOWN
     position.cost = 0

@@ -6,13 +6,13 @@ are none. So each price is computed from the state that the close will meet, and
 The waterfall, for an account whose equity is below its maintenance margin:
 1. While it has equity, its largest position is closed on the market, as far as the book reaches, at mark less slippage but
    never beyond its bankruptcy price. So a market close cannot make a deficit.
-2. When equity is below 0, the insurance fund pays the deficit, or all it has. ``InsuranceDraw.deficit`` is the whole
-   deficit; it is booked here, once. An account that the fund brought to exactly 0 goes to the backstop at mark.
+2. When equity is below 0, the insurance fund pays the deficit, or all it has. ``InsuranceDraw.deficit`` is what is uncovered
+   just before the draw; a draw after it states the rest. An account that the fund brought to 0 goes to the backstop at mark.
 3. When the fund is empty, the largest position is closed by ADL under the policy in force. What no candidate can take, the
    backstop takes over at the same price. After the last position, what rounding to the price grid left goes to ``ROUNDING``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,14 +32,13 @@ from events.model import (
     Taker,
     Transfer,
 )
+from events.units import PPM
 from replay.core import margin
-from replay.core.plan import close_price, plan, triggered
-from replay.core.policy import ClosePrice, Policy, parse_policy
+from replay.core.plan import PlannedClose, close_price, plan, triggered
+from replay.core.policy import ClosePrice, Policy, parse_policy, policy_for
 from replay.core.state import State
 
 __all__ = ["Bid", "Moment", "Venue", "decide"]
-
-PPM = 1_000_000
 
 _PRICE_RULES = {
     ClosePrice.BANKRUPTCY: PriceRule.BANKRUPTCY,
@@ -78,7 +77,7 @@ def decide(state: State, account: int, venue: Venue, moment: Moment, book: Mappi
 
     ``book`` says by market what liquidations can be closed against; a market that is not in it takes none. Each trade takes
     the next trade id from ``moment.trade`` on. Raises ``MisuseError`` where the account's equity or requirement is not on
-    record, or no policy is in force when it is needed.
+    record, or no policy is in force for the market when it is needed.
     """
     equity, maintenance = margin.equity(state, account), margin.maintenance(state, account)
     if equity is None or maintenance is None:
@@ -98,7 +97,8 @@ def decide(state: State, account: int, venue: Venue, moment: Moment, book: Mappi
     balance = state.cash[venue.fund]
     if balance > 0:
         cash = min(balance, -equity)
-        return (InsuranceDraw(moment.at_ns, moment.source, moment.row, venue.fund, account, cash, -equity),)
+        at = (moment.at_ns, moment.source, moment.row)
+        return (InsuranceDraw(*at, venue.fund, account, cash, deficit=-equity, market=None, round=None, reference=None),)
     if not holdings:
         return ()
     return _deleverage(state, account, holdings, venue, moment)
@@ -153,6 +153,7 @@ def _liquidation(
     moment: Moment,
     number: int,
 ) -> Liquidation:
+    """Return a liquidation, trade ``number`` of its step. The state shows the account just before the first of them only."""
     buyer, seller = _sides(account, other, size)
     return Liquidation(
         moment.at_ns,
@@ -167,8 +168,8 @@ def _liquidation(
         seller_fee=0,
         trade=moment.trade + number,
         taker=Taker.SELLER if size > 0 else Taker.BUYER,
-        buyer_order=0,
-        seller_order=0,
+        buyer_order=None,
+        seller_order=None,
         buyer_start_claim=None,
         seller_start_claim=None,
         buyer_profit_claim=None,
@@ -176,8 +177,8 @@ def _liquidation(
         account=account,
         method=method,
         mark=state.marks[market],
-        equity_claim=margin.equity(state, account),
-        requirement_claim=margin.maintenance(state, account),
+        equity_claim=margin.equity(state, account) if number == 0 else None,
+        requirement_claim=margin.maintenance(state, account) if number == 0 else None,
     )
 
 
@@ -185,40 +186,19 @@ def _deleverage(
     state: State, account: int, holdings: Sequence[tuple[int, int]], venue: Venue, moment: Moment
 ) -> tuple[AnyEvent, ...]:
     """Return one ADL round of the largest position, its closes, and what follows when it was the last position."""
-    if not state.policies:
-        raise MisuseError("no ADL policy is in force.", cure="Adopt one first.")
-    policy = parse_policy(state.policies[-1])
+    market, size = holdings[0]
+    number = policy_for(state, market)
+    if number is None:
+        symbol = state.markets[market].listed.symbol
+        raise MisuseError(f"no ADL policy is in force for {symbol}.", cure="Adopt one first.")
+    policy = parse_policy(state.policies[number])
     if not triggered(state, account, policy):
         return ()
-    market, size = holdings[0]
     opened = _round(state, account, market, size, policy, venue, moment)
     decided = plan(state, opened, policy)
     if decided.missing or opened.price is None:
         raise MisuseError(f"no ADL plan can be made for account {account}: missing {', '.join(decided.missing)}.")
-    events: list[AnyEvent] = [opened]
-    for number, close in enumerate(decided.closes):
-        buyer, seller = _sides(account, close.winner, size)
-        events.append(
-            AdlClose(
-                moment.at_ns,
-                moment.source,
-                moment.row,
-                market=market,
-                buyer=buyer,
-                seller=seller,
-                price=close.price,
-                size=close.size,
-                buyer_fee=0,
-                seller_fee=0,
-                trade=moment.trade + number,
-                round=opened.round,
-                winner=close.winner,
-                winner_start_claim=state.positions[market][close.winner].size,
-                winner_profit_claim=None,
-                winner_equity_claim=margin.equity(state, close.winner),
-                rank_claim=close.rank,
-            )
-        )
+    events: list[AnyEvent] = [opened, *_closes(state, opened, size, decided.closes, moment)]
     if decided.remaining:
         rest = decided.remaining if size > 0 else -decided.remaining
         number = len(decided.closes)
@@ -226,6 +206,40 @@ def _deleverage(
     if len(holdings) == 1 and policy.price is ClosePrice.BANKRUPTCY:
         events += _residue(state, account, events[1:], moment)
     return tuple(events)
+
+
+def _closes(state: State, opened: AdlRound, size: int, planned: Sequence[PlannedClose], moment: Moment) -> Iterator[AdlClose]:
+    """Yield the planned closes of the round's loser, who holds ``size``, with what each side holds just before."""
+    held = size
+    for number, close in enumerate(planned):
+        buyer, seller = _sides(opened.loser, close.winner, size)
+        start = {opened.loser: held, close.winner: state.positions[opened.market][close.winner].size}
+        yield AdlClose(
+            moment.at_ns,
+            moment.source,
+            moment.row,
+            market=opened.market,
+            buyer=buyer,
+            seller=seller,
+            price=close.price,
+            size=close.size,
+            buyer_fee=0,
+            seller_fee=0,
+            trade=moment.trade + number,
+            taker=Taker.UNKNOWN,
+            buyer_order=None,
+            seller_order=None,
+            buyer_start_claim=start[buyer],
+            seller_start_claim=start[seller],
+            buyer_profit_claim=None,
+            seller_profit_claim=None,
+            round=opened.round,
+            winner=close.winner,
+            mark=opened.mark,
+            winner_equity_claim=margin.equity(state, close.winner),
+            rank_claim=close.rank,
+        )
+        held += close.size if size < 0 else -close.size
 
 
 def _round(state: State, account: int, market: int, size: int, policy: Policy, venue: Venue, moment: Moment) -> AdlRound:
@@ -245,8 +259,10 @@ def _round(state: State, account: int, market: int, size: int, policy: Policy, v
         bankruptcy=bankruptcy,
         policy=policy.policy,
         pools=(PoolBalance(venue.fund, state.cash[venue.fund]),),
+        need_cash=None,
+        as_of=None,
+        cause=None,
         seed=None,
-        candidates=None,
     )
     return replace(draft, price=close_price(state, draft, policy).price)
 

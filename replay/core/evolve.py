@@ -12,7 +12,7 @@ Theory of operation.
    accounts the cash, sum to zero after every event.
 6. The first trade of an account whose cash is not known starts from a position that is not known either, unless an Opening
    stated one or the trade itself claims that it starts from flat: that moves nothing, and is all there is to know. Where cash
-   is known, a position never stated is flat.
+   is known, a position never stated is flat, for a trade and for an Opening.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,11 +26,11 @@ from events.model import (
     SEMANTICS,
     UNOBSERVED,
     AccountOpened,
+    AdlCandidates,
     AdlClose,
     AdlRound,
     AnyEvent,
-    Basis,
-    Contract,
+    Completeness,
     Corrected,
     Fill,
     Funding,
@@ -48,31 +48,31 @@ from events.model import (
     SourceClosed,
     SourceOpened,
     StateCommitted,
-    Taker,
     Transfer,
 )
-from events.units import notional, scale
+from events.units import notional
 from replay.core.basis import opening_cost, restate, shift, trade
+from replay.core.listing import check_tiers, market_of, relisted
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, Position, Round, State
 
-__all__ = ["RULES", "evolve", "evolve_all", "market_of"]
+__all__ = ["RULES", "evolve", "evolve_all"]
 
 # Every rule that an event can break, as ``ReducerError.rule`` names it.
 RULES = {
     "sequence": "An event is applied right after the one before it.",
     "beginning": "A ledger begins with LedgerOpened, once, and then opens its reserved accounts in order.",
     "semantics": "A reducer applies only what was recorded for its own semantics version.",
-    "source": "A source has the next free id, and is opened before its rows.",
-    "account": "An account is opened before it is used; ids are dense; its name never changes.",
+    "source": "A source has the next free id, is opened before its rows and closed once, after them.",
+    "account": "An account is opened before it is used; ids are dense; its name and owner never change.",
     "role": "Reserved accounts keep their roles, nobody else is external or unobserved; funds, vaults, liquidators pay draws.",
     "market": "A market is listed before it is used; ids are dense.",
-    "listing": "A listing's symbol, contract, decimals and multiplier never change; its tiers and grid make sense.",
+    "listing": "A listing's symbol, contract, decimals, multiplier and basis never change; its tiers and grid make sense.",
     "policy": "Policies have dense ids and are adopted before they are used.",
-    "round": "Rounds have dense ids, and a close belongs to the loser and market of its round.",
-    "parties": "A movement has two different parties, or a trade names which of its two sides it is about.",
+    "round": "Rounds have dense ids; a close belongs to the loser and market of its round; it lists candidates once, in order.",
+    "parties": "A movement has two different parties; a trade names which side it is about; reserved accounts do not trade.",
     "amount": "A transfer or draw moves more than nothing; a round has something to close.",
-    "opening": "An opening states each market once, never for unobserved.",
-    "price": "An inverse contract has no value at a price that is not positive.",
+    "opening": "An opening states each market once, never for a reserved account.",
+    "price": "A tick states a price; an inverse contract has no value at a price that is not positive.",
     "reference": "A correction or commitment refers to what came before it; a part is one of its parts.",
 }
 
@@ -81,7 +81,7 @@ _BEGINNING = 1 + FIRST_FREE_ACCOUNT
 _RESERVED_ROLES = {account: role for account, _, role in RESERVED_ACCOUNTS}
 _LONE_ROLES = (Role.EXTERNAL, Role.UNOBSERVED)
 _PAYING_ROLES = (Role.FUND, Role.VAULT, Role.LIQUIDATOR)
-_LINEAR = Contract.LINEAR
+_COMPLETE = Completeness.COMPLETE
 
 
 def evolve(state: State, event: AnyEvent, seq: int) -> None:
@@ -93,7 +93,7 @@ def evolve(state: State, event: AnyEvent, seq: int) -> None:
         raise ReducerError(f"the state ends at seq {state.seq}, so the next event is not this one.", rule="sequence", seq=seq)
     if seq <= _BEGINNING:
         _check_beginning(event, seq)
-    if event.source > state.sources and type(event) is not SourceOpened:
+    if event.source not in state.open_sources and type(event) is not SourceOpened:
         raise ReducerError(f"source {event.source} is not open.", rule="source", seq=seq)
     _HANDLERS[type(event)](state, event, seq)
     state.seq = seq
@@ -104,13 +104,12 @@ def evolve_all(state: State, events: Iterable[AnyEvent]) -> None:
 
     Raises ``ReducerError`` as ``evolve`` does; the state is then as it was before the event that cannot be applied.
     """
-    handlers, seq, sources = _HANDLERS, state.seq, state.sources
+    handlers, seq, sources = _HANDLERS, state.seq, state.open_sources
     try:
         for event in events:
-            if seq < _BEGINNING or type(event) is SourceOpened or event.source > sources:
+            if seq < _BEGINNING or event.source not in sources:
                 state.seq = seq
                 evolve(state, event, seq + 1)
-                sources = state.sources
             else:
                 handlers[type(event)](state, event, seq + 1)
             seq += 1
@@ -152,11 +151,14 @@ def _source_opened(state: State, event: SourceOpened, seq: int) -> None:
     if event.source != state.sources + 1:
         raise ReducerError(f"source {event.source} is not the next, {state.sources + 1}.", rule="source", seq=seq)
     state.sources += 1
+    state.completeness.append(event.completeness)
+    state.open_sources.add(event.source)
 
 
-def _source_closed(_state: State, event: SourceClosed, seq: int) -> None:
+def _source_closed(state: State, event: SourceClosed, seq: int) -> None:
     if event.source == 0:
         raise ReducerError("only a source file can be closed.", rule="source", seq=seq)
+    state.open_sources.remove(event.source)
 
 
 def _account_opened(state: State, event: AccountOpened, seq: int) -> None:
@@ -179,6 +181,8 @@ def _account_opened(state: State, event: AccountOpened, seq: int) -> None:
     before = state.accounts[account]
     if event.name != before.name or event.new:
         raise ReducerError(f"account {account} is open already, under this or another name.", rule="account", seq=seq)
+    if event.owner != before.owner:
+        raise ReducerError(f"account {account} cannot pass to another owner.", rule="account", seq=seq)
     if event.role != before.role:
         state.role_since[account] = seq
     state.accounts[account] = event
@@ -188,70 +192,23 @@ def _market_listed(state: State, event: MarketListed, seq: int) -> None:
     market, known = event.market, len(state.markets)
     if market > known:
         raise ReducerError(f"market {market} skips an id; {known} is next.", rule="market", seq=seq)
-    _check_tiers(event, seq)
+    check_tiers(event, seq)
     if market == known:
-        state.markets.append(market_of(event, _money_decimals(state), seq))
+        state.markets.append(market_of(event, state.opened.money_decimals if state.opened else 0, seq))
         state.marks.append(0)
+        state.previous_marks.append(0)
         state.oracles.append(0)
+        state.partial.append(False)
         state.positions.append({})
         return
-    before = state.markets[market]
-    if _identity(event) != _identity(before.listed):
-        raise ReducerError(f"{before.listed.symbol} cannot change what its numbers mean.", rule="listing", seq=seq)
-    _check_basis(event, seq)
-    state.markets[market] = Market(event, before.numerator, before.denominator, before.linear)
-
-
-def _money_decimals(state: State) -> int:
-    return state.opened.money_decimals if state.opened else 0
-
-
-def _identity(listed: MarketListed) -> tuple[str, int, int, int, int, int]:
-    grid = (listed.price_decimals, listed.size_decimals, listed.multiplier, listed.multiplier_decimals)
-    return (listed.symbol, listed.contract, *grid)
-
-
-def _check_tiers(event: MarketListed, seq: int) -> None:
-    floor = -1
-    for tier in event.tiers:
-        if tier.floor_cash <= floor or (floor < 0 and tier.floor_cash != 0):
-            raise ReducerError("margin tiers begin at 0 and rise.", rule="listing", seq=seq)
-        if tier.initial_ppm < tier.maintenance_ppm:
-            raise ReducerError("initial margin is not below maintenance margin.", rule="listing", seq=seq)
-        floor = tier.floor_cash
-
-
-def _check_basis(event: MarketListed, seq: int | None) -> None:
-    if event.basis is Basis.AVERAGE_TRUNCATED and event.contract is not _LINEAR:
-        raise ReducerError("a truncated entry is defined for linear contracts only.", rule="listing", seq=seq)
-
-
-def market_of(listed: MarketListed, money_decimals: int, seq: int | None = None) -> Market:
-    """Return the market that a listing makes, with the scale of ``units.notional``.
-
-    Raises ``ReducerError`` when a linear contract's values would not be whole money units.
-    """
-    _check_basis(listed, seq)
-    numerator, denominator = scale(
-        listed.contract,
-        listed.price_decimals,
-        listed.size_decimals,
-        listed.multiplier,
-        listed.multiplier_decimals,
-        money_decimals,
-    )
-    if listed.contract is _LINEAR and denominator != 1:
-        raise ReducerError(
-            f"{listed.symbol} has more decimals of price, size and multiplier together than the ledger's money has.",
-            rule="listing",
-            seq=seq,
-        )
-    return Market(listed, numerator, denominator, listed.contract is _LINEAR)
+    state.markets[market] = relisted(state.markets[market], event, seq)
 
 
 def _policy_adopted(state: State, event: PolicyAdopted, seq: int) -> None:
     if event.policy != len(state.policies):
         raise ReducerError(f"policy {event.policy} is not the next, {len(state.policies)}.", rule="policy", seq=seq)
+    for market in event.markets or ():
+        _check_market(state, market, seq)
     state.policies.append(event)
 
 
@@ -262,14 +219,15 @@ def _opening(state: State, event: Opening, seq: int) -> None:
     account = event.account
     _check_account(state, account, seq)
     markets = [stated.market for stated in event.positions]
-    if account == UNOBSERVED or len(set(markets)) != len(markets):
-        raise ReducerError("unobserved has no opening, and a market is stated once.", rule="opening", seq=seq)
+    if account < FIRST_FREE_ACCOUNT or len(set(markets)) != len(markets):
+        raise ReducerError("a reserved account has no opening, and a market is stated once.", rule="opening", seq=seq)
     costs = [_stated_cost(state, stated, seq) for stated in event.positions]
     for stated, cost in zip(event.positions, costs, strict=True):
         book = state.positions[stated.market]
         position = book.get(account)
         if position is None:
-            position = book[account] = Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
+            position = book[account] = _unseen(state, account)
+            state.partial[stated.market] |= state.completeness[event.source] is not _COMPLETE
         unseen = 0 if stated.size is None else stated.size - position.size
         restate(position, stated.size, cost)
         if unseen:
@@ -281,6 +239,11 @@ def _opening(state: State, event: Opening, seq: int) -> None:
         state.cash[UNOBSERVED] -= event.cash - state.cash[account]
         state.cash[account] = event.cash
         state.cash_known[account] = True
+
+
+def _unseen(state: State, account: int) -> Position:
+    """Return what is known of a position before its first sight (rule 6)."""
+    return Position() if state.cash_known[account] else Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
 
 
 def _stated_cost(state: State, stated: OpenPosition, seq: int) -> int | None:
@@ -312,6 +275,10 @@ def _insurance_draw(state: State, event: InsuranceDraw, seq: int) -> None:
     _check_account(state, event.fund, seq)
     if state.accounts[event.fund].role not in _PAYING_ROLES:
         raise ReducerError(f"account {event.fund} is no fund, vault or liquidator.", rule="role", seq=seq)
+    if event.market is not None:
+        _check_market(state, event.market, seq)
+    if event.round is not None:
+        _check_round(state, event.round, seq)
     _move(state, event.fund, event.account, event.cash, seq)
 
 
@@ -331,15 +298,20 @@ def _price_tick(state: State, event: PriceTick, seq: int) -> None:
     market = event.market
     if market >= len(state.marks):
         raise ReducerError(f"market {market} is not listed.", rule="market", seq=seq)
-    state.marks[market] = event.mark
-    if event.oracle is not None:
-        state.oracles[market] = event.oracle
+    mark, oracle = event.mark, event.oracle
+    if mark is not None:
+        state.previous_marks[market] = state.marks[market]
+        state.marks[market] = mark
+    elif oracle is None:
+        raise ReducerError("a tick without mark and oracle says nothing.", rule="price", seq=seq)
+    if oracle is not None:
+        state.oracles[market] = oracle
 
 
 # ---- Trades: contracts one way, money the other
 
 
-def _trade(state: State, event: Fill | Liquidation | AdlClose, seq: int) -> None:
+def _trade(state: State, event: Fill | Liquidation | AdlClose | Settlement, seq: int) -> None:
     """Check and book one trade. Whatever else there is to check comes before: here the changes begin.
 
     This is where a replay spends its time, so it is flat on purpose: the common case of a basis, a known position that
@@ -357,44 +329,52 @@ def _trade(state: State, event: Fill | Liquidation | AdlClose, seq: int) -> None
     cost = size * event.price * market.numerator if market.linear else _rounded_cost(market, size, event.price, seq)
     buyer_fee, seller_fee = event.buyer_fee, event.seller_fee
     if buyer == seller:
+        _check_side(buyer, seq)
         cash[buyer] -= buyer_fee + seller_fee
         cash[FEES] += buyer_fee + seller_fee
         return
+    bought, sold = book.get(buyer), book.get(seller)
+    if bought is None or sold is None:
+        bought, sold = _first_seen(state, event, seq)
     cash[buyer] = buyer_cash - cost - buyer_fee
     cash[seller] = seller_cash + cost - seller_fee
     if buyer_fee or seller_fee:
         cash[FEES] += buyer_fee + seller_fee
-    position = book.get(buyer)
-    if position is None:
-        position = book[buyer] = _first_seen(state, event, buyer)
-    held = position.size
-    if held >= 0 and not position.unknown:
-        position.size = held + size
-        position.cost += cost
+    held = bought.size
+    if held >= 0 and not bought.unknown:
+        bought.size = held + size
+        bought.cost += cost
     else:
-        trade(position, size, cost, event.price, market)
-    position = book.get(seller)
-    if position is None:
-        position = book[seller] = _first_seen(state, event, seller)
-    held = position.size
-    if held <= 0 and not position.unknown:
-        position.size = held - size
-        position.cost -= cost
+        trade(bought, size, cost, event.price, market)
+    held = sold.size
+    if held <= 0 and not sold.unknown:
+        sold.size = held - size
+        sold.cost -= cost
     else:
-        trade(position, -size, -cost, event.price, market)
+        trade(sold, -size, -cost, event.price, market)
 
 
-def _first_seen(state: State, event: Fill | Liquidation | AdlClose, account: int) -> Position:
-    """Return the position before an account's first trade in a market (rule 6)."""
-    if state.cash_known[account] or _start_claim(event, account) == 0:
-        return Position()
-    return Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
+def _check_side(account: int, seq: int) -> None:
+    if account < FIRST_FREE_ACCOUNT and account != UNOBSERVED:
+        name = _RESERVED_ROLES[account].name.lower()
+        raise ReducerError(f"the reserved account {name} cannot trade.", rule="parties", seq=seq)
 
 
-def _start_claim(event: Fill | Liquidation | AdlClose, account: int) -> int | None:
-    if isinstance(event, AdlClose):
-        return event.winner_start_claim if account == event.winner else None
-    return event.buyer_start_claim if account == event.buyer else event.seller_start_claim
+def _first_seen(state: State, event: Fill | Liquidation | AdlClose | Settlement, seq: int) -> tuple[Position, Position]:
+    """Return the positions of buyer and seller before a trade that is the first of one of them in its market (rule 6).
+
+    Nobody who cannot trade ever has a position, so that is checked here and not for every trade.
+    """
+    book = state.positions[event.market]
+    sides = ((event.buyer, event.buyer_start_claim), (event.seller, event.seller_start_claim))
+    for account, _ in sides:
+        _check_side(account, seq)
+    for account, claim in sides:
+        if account not in book:
+            book[account] = Position() if claim == 0 else _unseen(state, account)
+            if not state.cash_known[account] or state.completeness[event.source] is not _COMPLETE:
+                state.partial[event.market] = True
+    return book[event.buyer], book[event.seller]
 
 
 def _rounded_cost(market: Market, size: int, price: int, seq: int) -> int:
@@ -410,12 +390,10 @@ def _liquidation(state: State, event: Liquidation, seq: int) -> None:
     _trade(state, event, seq)
 
 
-def _settlement(state: State, event: Settlement, seq: int) -> None:
-    """Book a settlement as what it is to the books: a trade without fees."""
-    head = (event.at_ns, event.source, event.row)
-    sides = (event.market, event.buyer, event.seller, event.price, event.size)
-    claims = (event.buyer_start_claim, event.seller_start_claim, None, None)
-    _trade(state, Fill(*head, *sides, 0, 0, event.trade, Taker.UNKNOWN, 0, 0, *claims), seq)
+def _check_round(state: State, number: int, seq: int) -> Round:
+    if number >= len(state.rounds):
+        raise ReducerError(f"round {number} has not begun.", rule="round", seq=seq)
+    return state.rounds[number]
 
 
 def _adl_round(state: State, event: AdlRound, seq: int) -> None:
@@ -423,21 +401,35 @@ def _adl_round(state: State, event: AdlRound, seq: int) -> None:
         raise ReducerError(f"round {event.round} is not the next, {len(state.rounds)}.", rule="round", seq=seq)
     _check_account(state, event.loser, seq)
     _check_market(state, event.market, seq)
+    if event.loser < FIRST_FREE_ACCOUNT:
+        raise ReducerError("a round closes no position of a reserved account.", rule="parties", seq=seq)
     if event.size == 0:
         raise ReducerError("a round has something to close.", rule="amount", seq=seq)
     if event.policy is not None and event.policy >= len(state.policies):
         raise ReducerError(f"policy {event.policy} is not adopted.", rule="policy", seq=seq)
     for pool in event.pools:
         _check_account(state, pool.account, seq)
-    for candidate in event.candidates or ():
-        _check_account(state, candidate, seq)
+    for before in (event.as_of, event.cause):
+        if before is not None and before >= seq:
+            raise ReducerError(f"seq {before} is not before the round it is the ground of.", rule="reference", seq=seq)
     state.rounds.append(Round(event, seq))
 
 
+def _adl_candidates(state: State, event: AdlCandidates, seq: int) -> None:
+    opened = _check_round(state, event.round, seq)
+    if event.part != opened.part + 1 or event.part > event.parts or event.parts != (opened.parts or event.parts):
+        raise ReducerError(f"part {event.part} of {event.parts} does not follow.", rule="round", seq=seq)
+    accounts = [candidate.account for candidate in event.candidates]
+    for account in accounts:
+        _check_account(state, account, seq)
+    if len({*opened.candidates, *accounts}) != len(opened.candidates) + len(accounts):
+        raise ReducerError("a candidate is listed once.", rule="round", seq=seq)
+    opened.candidates += accounts
+    opened.part, opened.parts = event.part, event.parts
+
+
 def _adl_close(state: State, event: AdlClose, seq: int) -> None:
-    if event.round >= len(state.rounds):
-        raise ReducerError(f"round {event.round} has not begun.", rule="round", seq=seq)
-    opened = state.rounds[event.round]
+    opened = _check_round(state, event.round, seq)
     loser = event.seller if event.winner == event.buyer else event.buyer
     if event.winner not in (event.buyer, event.seller) or event.buyer == event.seller:
         raise ReducerError("a close has a winner on one side and the loser on the other.", rule="parties", seq=seq)
@@ -487,8 +479,9 @@ _HANDLERS: dict[type, Callable[[State, Any, int], None]] = {
     InsuranceDraw: _insurance_draw,
     AdlRound: _adl_round,
     AdlClose: _adl_close,
-    Settlement: _settlement,
+    Settlement: _trade,
     Quarantined: _quarantined,
     Corrected: _corrected,
     StateCommitted: _state_committed,
+    AdlCandidates: _adl_candidates,
 }

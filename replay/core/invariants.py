@@ -4,8 +4,12 @@ Theory of operation. ``Checker.before`` notes the accounts and positions that an
 changes must sum to zero, so a law over all accounts costs only what was touched. Two sums per market and for cash are carried
 along, one of the amounts and one weighted by account, and every ``FULL_EVERY`` events and at the end they are taken again
 over everything: an account changed by an event that does not name it shows there.
+
+What is noted of a position follows rule 6 of ``evolve``: where cash is known, and where a trade claims to start from flat, a
+position that was never seen is flat. Only a level that is stated for the first time is not held against that.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -23,12 +27,13 @@ from events.model import (
     InsuranceDraw,
     Liquidation,
     Opening,
+    PriceTick,
     Settlement,
     StateCommitted,
     Transfer,
 )
-from replay.core import root
-from replay.core.laws import LAWS, Broken, Law, Step, flat_cost
+from replay.core import margin, root
+from replay.core.laws import LAWS, Broken, Law, Step, Unit, flat_cost
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Position, State
 
 __all__ = ["FULL_EVERY", "LAWS", "Checker", "Finding", "Law"]
@@ -36,16 +41,22 @@ __all__ = ["FULL_EVERY", "LAWS", "Checker", "Finding", "Law"]
 # Events between two sums over everything.
 FULL_EVERY = 65_536
 
+# The laws that are checked there.
+_IN_FULL = ("cash-conserved", "size-conserved", "open-interest", "third-parties", "flat-costs-nothing")
+
 
 class Finding(Struct, frozen=True):
-    """One broken law: its name and id, the event's seq, what about it, what was to be expected, and what is there."""
+    """One broken law: its name and id, the event's seq, and how it is broken, as ``laws.Broken`` says it."""
 
     law: str
     id: str
     seq: int
     what: str
-    expected: str
-    found: str
+    expected: int | str
+    found: int | str
+    account: int | None
+    market: int | None
+    unit: Unit
 
 
 class _Sums(NamedTuple):
@@ -65,20 +76,24 @@ def _sums(state: State) -> _Sums:
 def _broken_in_full(state: State, carried: _Sums) -> Iterator[tuple[str, Broken]]:
     """Yield the name of each law that the whole state breaks, and how."""
     found = _sums(state)
+    total = "sum of {} over all accounts: by the law, and on the books"
+    weighted = "sum of {} weighted by account: carried along the events, and on the books"
     if found.plain[0]:
-        yield "cash-conserved", ("sum of cash over all accounts", 0, found.plain[0])
+        yield "cash-conserved", Broken(total.format("cash"), 0, found.plain[0], None, None, "cash")
     if found.weighted[0] != carried.weighted[0]:
-        yield "third-parties", ("cash weighted by account", carried.weighted[0], found.weighted[0])
+        what = weighted.format("cash")
+        yield "third-parties", Broken(what, carried.weighted[0], found.weighted[0], None, None, "count")
     for market, book in enumerate(state.positions):
-        if found.plain[1 + market]:
-            yield "size-conserved", (f"sum of sizes in market {market}", 0, found.plain[1 + market])
-        if found.weighted[1 + market] != carried.weighted[1 + market]:
-            what = f"sizes in market {market} weighted by account"
-            yield "third-parties", (what, carried.weighted[1 + market], found.weighted[1 + market])
+        was, plain, now = carried.weighted[1 + market], found.plain[1 + market], found.weighted[1 + market]
+        if plain:
+            yield "size-conserved", Broken(total.format("sizes"), 0, plain, None, market, "size")
+        if now != was:
+            yield "third-parties", Broken(weighted.format("sizes"), was, now, None, market, "count")
         longs = sum(position.size for position in book.values() if position.size > 0)
         shorts = -sum(position.size for position in book.values() if position.size < 0)
         if longs != shorts:
-            yield "open-interest", (f"open interest of market {market} from shorts", longs, shorts)
+            what = "open interest: counted from longs, and from shorts"
+            yield "open-interest", Broken(what, longs, shorts, None, market, "size")
         for account in sorted(book):
             if broken := flat_cost(book[account], account, market):
                 yield "flat-costs-nothing", broken
@@ -117,7 +132,13 @@ class Checker:
         self._by_type: dict[type, list[Law]] = {}
         self._state = state
         self._carried = _sums(state)
-        self._step = Step(state, {}, {}, {}, {}, {}, None)
+        self._step = Step(state)
+        self._evaluations: Counter[str] = Counter(dict.fromkeys(self._laws, 0))
+
+    @property
+    def evaluations(self) -> Counter[str]:
+        """How often each law was evaluated so far; 0 where nothing was known that it could be held against."""
+        return self._evaluations.copy()
 
     def before(self, event: AnyEvent) -> None:
         """Note what ``event`` is about to change."""
@@ -128,15 +149,31 @@ class Checker:
         step.known_before = {account: state.cash_known[account] for account in step.cash_before}
         step.before = {key: self._noted(*key, event) for key in positions if key[0] < len(state.markets)}
         committed = isinstance(event, StateCommitted) and "commitment" in self._laws
+        if type(event) is Liquidation:
+            self._note_liquidated(event)
+        elif type(event) is PriceTick and event.mark is not None:
+            step.marked_ns[event.market] = event.at_ns
         step.roots = (root.money_root(state), root.basis_root(state)) if committed else None
 
     def _noted(self, market: int, account: int, event: AnyEvent) -> Position:
         position = self._state.positions[market].get(account)
         if position is not None:
             return replace(position)
-        known = account == UNOBSERVED or (account in self._step.cash_before and self._state.cash_known[account])
-        # An Opening may state a position that was never seen, also of an account whose cash is known.
-        return Position() if known and not isinstance(event, Opening) else Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
+        if isinstance(event, Fill | Liquidation | AdlClose | Settlement):
+            claim = event.buyer_start_claim if account == event.buyer else event.seller_start_claim
+            known = claim == 0 or self._step.known_before.get(account, False)
+        else:
+            known = account == UNOBSERVED
+        return Position() if known else Position(unknown=SIZE_UNKNOWN | ENTRY_UNKNOWN)
+
+    def _note_liquidated(self, event: Liquidation) -> None:
+        """Note what the account had, where it is claimed and can be told at the mark that the venue states."""
+        state, step = self._state, self._step
+        step.equity = step.requirement = None
+        known = event.account < len(state.accounts) and event.market < len(state.markets)
+        if known and event.mark in {None, state.marks[event.market]}:
+            step.equity = None if event.equity_claim is None else margin.equity(state, event.account)
+            step.requirement = None if event.requirement_claim is None else margin.maintenance(state, event.account)
 
     def after(self, event: AnyEvent, seq: int) -> list[Finding]:
         """Return what ``event``, applied at ``seq`` since ``before``, breaks."""
@@ -145,7 +182,12 @@ class Checker:
         if laws is None:
             laws = [law for law in self._laws.values() if not law.events or type(event) in law.events]
             self._by_type[type(event)] = laws
-        findings = [_finding(law, seq, broken) for law in laws for broken in law.check(self._step, event)]
+        findings, step, evaluations = [], self._step, self._evaluations
+        for law in laws:
+            step.evaluations = 0
+            findings += [_finding(law, seq, broken) for broken in law.check(step, event)]
+            if step.evaluations:
+                evaluations[law.name] += step.evaluations
         return findings + self._full(seq) if seq % FULL_EVERY == 0 else findings
 
     def finish(self) -> list[Finding]:
@@ -168,10 +210,10 @@ class Checker:
             weighted[1 + market] += account * change
 
     def _full(self, seq: int) -> list[Finding]:
+        self._evaluations.update(name for name in _IN_FULL if name in self._laws)
         broken = _broken_in_full(self._state, self._carried)
         return [_finding(self._laws[name], seq, how) for name, how in broken if name in self._laws]
 
 
 def _finding(law: Law, seq: int, broken: Broken) -> Finding:
-    what, expected, found = broken
-    return Finding(law.name, law.id, seq, what, str(expected), str(found))
+    return Finding(law.name, law.id, seq, *broken)

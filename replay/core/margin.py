@@ -1,7 +1,9 @@
 """What a state is worth at its mark prices: equity, margin requirements, and the bankruptcy price.
 
 Everything is derived; nothing here changes a state. None means undecidable: an input is not on record. It is never read as
-zero. An account's positions are those on record; where its cash is known, it has no others.
+zero, and no sum leaves it out. Where an account's cash is known, its positions are those on record and it has no others; where
+it is not, a position that was never stated is not known. ``external`` and ``unobserved`` stand for many who are not on record,
+so nothing is decidable of them.
 
 Maintenance and initial margin are marginal, as income tax is: each tier's rate is charged on the part of a position's
 notional inside that tier. The sum is rounded up once per position.
@@ -13,8 +15,8 @@ position's m and its value V at mark, the close must bring in ``V - E * m / M``.
 words. For an isolated linear position it is the textbook entry less margin per contract.
 """
 
-from events.model import Contract
-from events.units import notional
+from events.model import EXTERNAL, UNOBSERVED, Contract
+from events.units import PPT, notional
 from replay.core.basis import truncated_entry
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, State
 
@@ -25,12 +27,11 @@ __all__ = [
     "initial",
     "maintenance",
     "market_value",
-    "position_initial",
-    "position_maintenance",
     "unrealised",
 ]
 
-PPM = 1_000_000
+# The accounts that are nobody's.
+_MANY = (EXTERNAL, UNOBSERVED)
 
 
 def market_value(market: Market, size: int, price: int) -> int:
@@ -42,10 +43,13 @@ def market_value(market: Market, size: int, price: int) -> int:
 
 
 def _value(state: State, account: int, market: int) -> int | None:
-    """Return the value of a position at mark: 0 when flat, None when its size or the mark is not known."""
+    """Return the value of a position at mark: 0 when flat, None when its size or the mark is not known.
+
+    Not for the accounts that are nobody's.
+    """
     position = state.positions[market].get(account)
     if position is None:
-        return 0
+        return 0 if state.cash_known[account] else None
     if position.unknown & SIZE_UNKNOWN:
         return None
     if position.size == 0:
@@ -56,7 +60,7 @@ def _value(state: State, account: int, market: int) -> int | None:
 
 def equity(state: State, account: int) -> int | None:
     """Return cash plus the value of all positions at mark, or None when any of them is not known."""
-    if not state.cash_known[account]:
+    if not state.cash_known[account] or account in _MANY:
         return None
     total = state.cash[account]
     for market in range(len(state.markets)):
@@ -69,11 +73,11 @@ def equity(state: State, account: int) -> int | None:
 
 def unrealised(state: State, account: int, market: int) -> int | None:
     """Return the profit of a position at mark against its entry, or None when size, entry or mark is not known."""
+    value = None if account in _MANY else _value(state, account, market)
     position = state.positions[market].get(account)
-    if position is None:
-        return 0
-    value = _value(state, account, market)
-    return None if value is None or position.unknown & ENTRY_UNKNOWN else value - position.cost
+    if value is None or position is None:
+        return value
+    return None if position.unknown & ENTRY_UNKNOWN else value - position.cost
 
 
 def entry_price(state: State, account: int, market: int) -> int | None:
@@ -92,22 +96,14 @@ def _position_margin(state: State, account: int, market: int, *, first: bool) ->
     left, charged = abs(value), 0
     for tier in reversed(tiers):
         if left > tier.floor_cash:
-            charged += (left - tier.floor_cash) * (tier.initial_ppm if first else tier.maintenance_ppm)
+            charged += (left - tier.floor_cash) * (tier.initial_ppt if first else tier.maintenance_ppt)
             left = tier.floor_cash
-    return -(-charged // PPM)
-
-
-def position_maintenance(state: State, account: int, market: int) -> int | None:
-    """Return the maintenance margin of one position at mark, or None when size, mark or tiers are not known."""
-    return _position_margin(state, account, market, first=False)
-
-
-def position_initial(state: State, account: int, market: int) -> int | None:
-    """Return the initial margin of one position at mark, or None when size, mark or tiers are not known."""
-    return _position_margin(state, account, market, first=True)
+    return -(-charged // PPT)
 
 
 def _margin(state: State, account: int, *, first: bool) -> int | None:
+    if account in _MANY:
+        return None
     total = 0
     for market in range(len(state.markets)):
         required = _position_margin(state, account, market, first=first)
@@ -128,11 +124,14 @@ def initial(state: State, account: int) -> int | None:
 
 
 def _share(state: State, account: int, market: int) -> tuple[int, int] | None:
-    """Return the position's share in the account's maintenance margin as a fraction. The last position has all of it."""
+    """Return the position's share in the account's maintenance margin as a fraction. The last position has all of it.
+
+    The account's equity is known, so its sizes are.
+    """
     others = [book[account] for number, book in enumerate(state.positions) if number != market and account in book]
-    if not any(position.size or position.unknown & SIZE_UNKNOWN for position in others):
+    if not any(position.size for position in others):
         return 1, 1
-    own, whole = position_maintenance(state, account, market), maintenance(state, account)
+    own, whole = _position_margin(state, account, market, first=False), maintenance(state, account)
     return None if own is None or not whole else (own, whole)
 
 

@@ -6,15 +6,21 @@ largest denominator: two different fractions with denominators up to D differ by
 stand in the same order, and equal fractions have equal keys. Ties go by account id.
 
 An input that the record does not hold is named, never assumed. With any input missing there is no plan.
+
+Who is a candidate. Where the record holds the venue's own list of the round (AdlCandidates), these accounts and no others.
+Else every account that the venue states as not exempt, whatever its role, and where it states nothing every user account; but
+then the record must show who holds the market: it does not where ``State.partial`` says so, nor where such an account has a
+position of unknown size or, with its cash unknown, none on record at all. That the sizes on record sum to zero proves nothing.
+Only accounts that hold the other side are closed; never the loser, never a reserved account.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import gcd
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from events.model import UNOBSERVED, AdlRound, Role
+from events.model import FIRST_FREE_ACCOUNT, AdlRound, Role
 from replay.core import margin
 from replay.core.policy import ClosePrice, Condition, Insolvent, Policy, ReturnOn
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, State
@@ -49,6 +55,9 @@ __all__ = [
     "trigger_gaps",
     "triggered",
 ]
+
+# Looked up once: a member of an enum is slow to reach in Python 3.11.
+_USER = Role.USER
 
 # What a plan can lack, in the order in which a person would look for it.
 MISSING_POLICY = "policy"
@@ -159,21 +168,34 @@ def plan(state: State, round: AdlRound, policy: Policy | None) -> Plan:  # noqa:
         return Plan((), _gaps(state, round, size, policy), abs(size or 0))
     if size == 0:
         return Plan((), (), 0)
-    ranking = rank(state, round.market, -1 if size > 0 else 1, policy, without=round.loser)
+    ranking = rank(state, round.market, -1 if size > 0 else 1, policy, without=round.loser, among=_listed(state, round))
     quote = close_price(state, round, policy)
-    if ranking.missing or quote.price is None:
-        return Plan((), in_order([*ranking.missing, *quote.missing]), abs(size))
+    missing = in_order([*_list_gaps(state, round), *ranking.missing, *quote.missing])
+    if missing or quote.price is None:
+        return Plan((), missing, abs(size))
     return fill_queue(ranking.ranked, abs(size), quote.price)
 
 
 def _gaps(state: State, round: AdlRound, size: int | None, policy: Policy | None) -> tuple[str, ...]:  # noqa: A002  as above
     """Name what a plan lacks whose policy or size is not known; without a size, candidates may be on either side."""
-    missing = [MISSING_LOSER] if size is None else []
+    missing = [*_list_gaps(state, round), *([MISSING_LOSER] if size is None else [])]
     missing += [MISSING_POLICY] if policy is None else close_price(state, round, policy).missing
     for side in (1, -1):
         if not size or size * side < 0:
-            missing += _candidates(state, round.market, side, round.loser).missing
+            missing += _candidates(state, round.market, side, round.loser, _listed(state, round)).missing
     return in_order([*missing, *_equity_gaps(state, round.loser)])
+
+
+def _listed(state: State, round: AdlRound) -> frozenset[int] | None:  # noqa: A002  as above
+    """Return the candidates that the venue lists for a round, None where it lists none."""
+    opened = state.rounds[round.round] if round.round < len(state.rounds) else None
+    return frozenset(opened.candidates) if opened is not None and opened.parts else None
+
+
+def _list_gaps(state: State, round: AdlRound) -> list[str]:  # noqa: A002  as above
+    """Name the venue's own list of candidates where the record holds only the first parts of it."""
+    opened = state.rounds[round.round] if round.round < len(state.rounds) else None
+    return [MISSING_CANDIDATES] if opened is not None and opened.part < opened.parts else []
 
 
 def fill_queue(ranked: Sequence[Ranked], need: int, price: int) -> Plan:
@@ -189,13 +211,15 @@ def fill_queue(ranked: Sequence[Ranked], need: int, price: int) -> Plan:
     return Plan(tuple(closes), (), remaining)
 
 
-def rank(state: State, market: int, side: int, policy: Policy, *, without: int | None = None) -> Ranking:
-    """Rank the accounts that hold ``side`` (1 long, -1 short) of ``market`` under ``policy``, leaving out ``without``.
+def rank(
+    state: State, market: int, side: int, policy: Policy, *, without: int | None = None, among: Collection[int] | None = None
+) -> Ranking:
+    """Rank the candidates that hold ``side`` (1 long, -1 short) of ``market`` under ``policy``, leaving out ``without``.
 
-    Candidates are user accounts. The venue's own accounts (fund, vault, liquidator, fees) hold no place in the queue: what
-    they are exempt from is on record as their role. Accounts of the loser's owner are candidates like any other.
+    ``among`` is the list of a venue that says whom it ranked; without one, roles and exemptions say who is a candidate.
+    Accounts of the loser's owner are candidates like any other.
     """
-    candidates = _candidates(state, market, side, without)
+    candidates = _candidates(state, market, side, without, among)
     if candidates.missing:
         return Ranking((), in_order(candidates.missing))
     found = candidates.found
@@ -206,11 +230,11 @@ def rank(state: State, market: int, side: int, policy: Policy, *, without: int |
     return Ranking(tuple(Ranked(place, *found[index], scores[index]) for place, index in enumerate(order, 1)), ())
 
 
-def _candidates(state: State, market: int, side: int, without: int | None) -> _Candidates:
-    missing = _market_gaps(state, market)
+def _candidates(state: State, market: int, side: int, without: int | None, among: Collection[int] | None) -> _Candidates:
+    missing = _market_gaps(state, market, without, among)
     found: list[_Measures] = []
     for account, position in sorted(state.positions[market].items()):
-        if position.size * side <= 0 or account == without or state.accounts[account].role is not Role.USER:
+        if position.size * side <= 0 or account == without or not _eligible(state, account, among):
             continue
         equity = margin.equity(state, account)
         if position.unknown & ENTRY_UNKNOWN:
@@ -222,6 +246,16 @@ def _candidates(state: State, market: int, side: int, without: int | None) -> _C
             profit = value - position.cost
             found.append(_Measures(account, position.size, profit, abs(position.cost), abs(value), equity))
     return _Candidates(found, missing)
+
+
+def _eligible(state: State, account: int, among: Collection[int] | None) -> bool:
+    """Return whether an account can be a candidate, whatever it holds."""
+    if account < FIRST_FREE_ACCOUNT:
+        return False
+    if among is not None:
+        return account in among
+    opened = state.accounts[account]
+    return opened.role is _USER if opened.adl_exempt is None else not opened.adl_exempt
 
 
 def score(policy: Policy, profit: int, entry_notional: int, notional: int, equity: int) -> Score | None:
@@ -264,8 +298,8 @@ def close_price(state: State, round: AdlRound, policy: Policy) -> Quote:  # noqa
             mark = state.marks[round.market]
             return Quote(mark, ()) if mark else Quote(None, (MISSING_MARK,))
         case ClosePrice.PREVIOUS_MARK:
-            # The state holds only the last mark of a market.
-            return Quote(None, (MISSING_PREVIOUS_MARK,))
+            before = state.previous_marks[round.market]
+            return Quote(before, ()) if before else Quote(None, (MISSING_PREVIOUS_MARK,))
         case ClosePrice.STATED:
             return Quote(round.price, () if round.price is not None else (MISSING_STATED_PRICE,))
 
@@ -304,15 +338,21 @@ def fund_equity(state: State) -> int | None:
     return total
 
 
-def _market_gaps(state: State, market: int) -> list[str]:
-    """Name what a market lacks for any ranking: its mark, or a part of the venue that the record does not show."""
+def _market_gaps(state: State, market: int, without: int | None, among: Collection[int] | None) -> list[str]:
+    """Name what a market lacks for any ranking: its mark, or holders that the record does not show."""
     gaps = [] if state.marks[market] else [MISSING_MARK]
-    held = state.positions[market]
-    unobserved = held.get(UNOBSERVED)
-    unseen = not held or (unobserved is not None and unobserved.size != 0)
-    if unseen or any(position.unknown & SIZE_UNKNOWN for position in held.values()):
+    if (among is None and state.partial[market]) or _has_unknown_holders(state, market, without, among):
         gaps.append(MISSING_CANDIDATES)
     return gaps
+
+
+def _has_unknown_holders(state: State, market: int, without: int | None, among: Collection[int] | None) -> bool:
+    """Return whether an account that can be a candidate may hold ``market`` with a size that is not on record."""
+    held = state.positions[market]
+    unknown = [account for account, position in held.items() if position.unknown & SIZE_UNKNOWN]
+    if not all(state.cash_known):  # the common case is a record that knows all cash, and many accounts
+        unknown += [account for account, known in enumerate(state.cash_known) if not known and account not in held]
+    return any(account != without and _eligible(state, account, among) for account in unknown)
 
 
 def _equity_gaps(state: State, account: int) -> list[str]:

@@ -3,8 +3,10 @@
 A venue's rule is a value, not a class. The text is what is recorded; ``parse_policy`` gives it meaning, and refuses what it
 does not know rather than guess. Known here is the ranked queue:
 
-- trigger: ``equity < 0``, ``fund <= 0``, joined by `` and ``. Equity is the loser's, the fund all accounts of that role.
-- scope: ``opposite``. User accounts that hold the other side of the market, whatever their profit; never the loser.
+- trigger: ``equity < 0``, ``fund <= 0``, each once, joined by `` and ``. Equity is the loser's, the fund all accounts of that
+  role.
+- scope: ``opposite``. Accounts that hold the other side of the market, whatever their profit: those the venue states as not
+  exempt, and where it states nothing the user accounts; never the loser.
 - key: ``<return> * notional/equity desc, equity <= 0 <first|last>, account asc``, where the return is
   ``profit/entry-notional`` or ``profit/notional``. The star is the signed product that nearly every venue uses:
   ``r * L`` for ``r >= 0`` and ``r / L`` for ``r < 0``, so that leverage moves a gain up and a loss down. At ``r = 0`` both
@@ -23,6 +25,7 @@ from msgspec import Struct
 
 from events.errors import BadInputError
 from events.model import PolicyAdopted
+from replay.core.state import State
 
 __all__ = [
     "PROFIT_TIMES_LEVERAGE",
@@ -34,6 +37,7 @@ __all__ = [
     "ReturnOn",
     "adopt",
     "parse_policy",
+    "policy_for",
 ]
 
 _Known = TypeVar("_Known")
@@ -126,14 +130,17 @@ _PRICES = {
 _ONLY = {"scope": "opposite", "fill": "queue", "target": "whole position", "layers": "fund, adl", "rounding": "lot"}
 
 
-def adopt(preset: Preset, *, policy: int, at_ns: int, source: int, row: int, by: str = "") -> PolicyAdopted:
-    """Return the event by which ``preset`` comes into force as the policy of that id."""
+def adopt(
+    preset: Preset, *, policy: int, at_ns: int, source: int, row: int, by: str = "", markets: tuple[int, ...] | None = None
+) -> PolicyAdopted:
+    """Return the event by which ``preset`` comes into force as the policy of that id, for ``markets`` or for all."""
     return PolicyAdopted(
         at_ns,
         source,
         row,
         policy=policy,
         name=preset.name,
+        markets=markets,
         trigger=preset.trigger,
         scope=preset.scope,
         key=preset.key,
@@ -148,6 +155,14 @@ def adopt(preset: Preset, *, policy: int, at_ns: int, source: int, row: int, by:
     )
 
 
+def policy_for(state: State, market: int) -> int | None:
+    """Return the policy in force for ``market``: the last adopted that is for it or for all markets; None for none."""
+    for event in reversed(state.policies):
+        if event.markets is None or market in event.markets:
+            return event.policy
+    return None
+
+
 def parse_policy(event: PolicyAdopted) -> Policy:
     """Return the policy that ``event`` adopts.
 
@@ -155,11 +170,14 @@ def parse_policy(event: PolicyAdopted) -> Policy:
     """
     for parameter, known in _ONLY.items():
         _look_up(event, parameter, getattr(event, parameter), {known: None})
+    conditions = event.trigger.split(" and ")
+    if len(set(conditions)) != len(conditions):
+        raise _unknown(event, "trigger", "it states a condition twice", _TRIGGERS)
     return_on, insolvent = _key(event)
     return Policy(
         policy=event.policy,
         name=event.name,
-        trigger=tuple(_look_up(event, "trigger", part, _TRIGGERS) for part in event.trigger.split(" and ")),
+        trigger=tuple(_look_up(event, "trigger", part, _TRIGGERS) for part in conditions),
         return_on=return_on,
         insolvent=insolvent,
         price=_look_up(event, "price", event.price, _PRICES),

@@ -6,20 +6,27 @@ A root is SHA-256 over a domain line and then msgpack values in a fixed order, o
   An enum is its integer. An integer outside int64 is a byte string: big-endian two's complement, the shortest that holds
   it, at least 9 bytes.
 - A section is the number of its rows, as a msgpack integer, and then its rows.
-- "The facts" of an event are its fields in the order of ``events.model`` without tag, at_ns, source and row. A value inside
-  an event is an array of its own fields.
+- "The facts" of an event are its fields in the order of ``events.model`` without tag, at_ns, source and row, and of AdlRound
+  without as_of and cause, which are sequence numbers. A value inside an event is an array of its own fields, a tuple an array
+  of its items.
 
 ``money_root`` = SHA-256 of ``adl-ledger/money-root/v1`` and a line feed, then the sections
 
 1. ledger: the facts of LedgerOpened, if there is one;
-2. accounts, by id: ``[owner, role, margin, cash, cash_known]``;
-3. markets, by id: the facts of the latest MarketListed, then mark and oracle, 0 where not known;
-4. positions, by market and account, where the size is not 0 or not known: ``[market, account, size, size_unknown]``;
+2. accounts, by id: ``[owner, role, margin, adl_exempt, cash, cash_known]``;
+3. markets, by id: the facts of the latest MarketListed, then ``mark, previous_mark, oracle``, each 0 where not known, then
+   ``partial``;
+4. positions, by market and account, where the size is not 0, or not known, or the account's cash is not known:
+   ``[market, account, size, size_unknown]``; with size_unknown, the size is the change since the record began;
 5. policies, by id: the facts of PolicyAdopted;
-6. rounds, by id: the facts of AdlRound, then the size closed so far and the number of closes.
+6. rounds, by id: the facts of AdlRound, then the size closed so far, the number of closes, the candidates listed so far as an
+   array of account ids, and the last ``part`` and the ``parts`` of that list, both 0 where there is none.
 
 ``basis_root`` = SHA-256 of ``adl-ledger/basis-root/v1`` and a line feed, then one section: ``[market, account, cost, realised,
 unknown]`` by market and account, for every position where one of the last three is not 0.
+
+A flat position has a row where cash is not known because there it says something: without it the position is not known, and
+the next trade makes another state. Where cash is known, no row means flat. So states with equal roots have equal futures.
 
 ``state_root`` = SHA-256 of ``adl-ledger/state-root/v1`` and a line feed, then the money root and the basis root.
 
@@ -45,7 +52,8 @@ __all__ = ["basis_root", "money_root", "state_root"]
 _MONEY = b"adl-ledger/money-root/v1\n"
 _BASIS = b"adl-ledger/basis-root/v1\n"
 _STATE = b"adl-ledger/state-root/v1\n"
-_HEADER_FIELDS = ("at_ns", "source", "row")
+# What is not a fact of an event but says where it stands in files and in the log.
+_PLACE_FIELDS = frozenset(("at_ns", "source", "row", "as_of", "cause"))
 
 # Rows hashed at a time: enough to make hashing cheap, few enough to keep memory flat.
 _ROWS = 1_024
@@ -59,13 +67,10 @@ def money_root(state: State) -> bytes:
         _MONEY,
         [_facts(state.opened)] if state.opened else [],
         _accounts(state),
-        [
-            [*_facts(market.listed), mark, oracle]
-            for market, mark, oracle in zip(state.markets, state.marks, state.oracles, strict=True)
-        ],
+        _markets(state),
         _positions(state),
         [_facts(policy) for policy in state.policies],
-        [[*_facts(opened.event), opened.closed, opened.closes] for opened in state.rounds],
+        _rounds(state),
     )
 
 
@@ -81,7 +86,13 @@ def state_root(state: State) -> bytes:
 
 def _accounts(state: State) -> Iterator[list[Any]]:
     for account, cash, known in zip(state.accounts, state.cash, state.cash_known, strict=True):
-        yield [account.owner, account.role, account.margin, _integer(cash), known]
+        yield [account.owner, account.role, account.margin, account.adl_exempt, _integer(cash), known]
+
+
+def _markets(state: State) -> Iterator[list[Any]]:
+    prices = zip(state.markets, state.marks, state.previous_marks, state.oracles, state.partial, strict=True)
+    for market, mark, previous, oracle, partial in prices:
+        yield [*_facts(market.listed), mark, previous, oracle, partial]
 
 
 def _positions(state: State) -> Iterator[list[Any]]:
@@ -89,8 +100,13 @@ def _positions(state: State) -> Iterator[list[Any]]:
         for account in sorted(book):
             position = book[account]
             size_unknown = position.unknown & SIZE_UNKNOWN != 0
-            if position.size or size_unknown:
+            if position.size or size_unknown or not state.cash_known[account]:
                 yield [market, account, _integer(position.size), size_unknown]
+
+
+def _rounds(state: State) -> Iterator[list[Any]]:
+    for opened in state.rounds:
+        yield [*_facts(opened.event), _integer(opened.closed), opened.closes, opened.candidates, opened.part, opened.parts]
 
 
 def _bases(state: State) -> Iterator[list[Any]]:
@@ -106,8 +122,7 @@ def _integer(value: int) -> int | bytes:
 
 
 def _facts(event: Event) -> list[Any]:
-    names = event.__struct_fields__
-    return [_plain(getattr(event, name)) for name in names[len(_HEADER_FIELDS) :]]
+    return [_plain(getattr(event, name)) for name in event.__struct_fields__ if name not in _PLACE_FIELDS]
 
 
 def _plain(value: Any) -> Any:

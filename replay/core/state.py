@@ -8,9 +8,9 @@ often below zero. ``cost`` and ``realised`` are the basis: a convention kept bes
 it.
 """
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from events.model import AccountOpened, AdlRound, LedgerOpened, MarketListed, PolicyAdopted
+from events.model import AccountOpened, AdlRound, Completeness, LedgerOpened, MarketListed, PolicyAdopted
 
 __all__ = ["ENTRY_UNKNOWN", "PROFIT_UNKNOWN", "SIZE_UNKNOWN", "Market", "Position", "Round", "State"]
 
@@ -46,32 +46,49 @@ class Position(Struct, gc=False):
 
 
 class Round(Struct, gc=False):
-    """An ADL round so far: its opening event, that event's seq, and how much its closes have closed."""
+    """An ADL round so far: its opening event, that event's seq, and how much its closes have closed.
+
+    ``candidates`` are the accounts that the venue ranked, in its order, from the first ``part`` of ``parts`` AdlCandidates
+    events: whole where the two are equal, and not stated at all where both are 0.
+    """
 
     event: AdlRound
     seq: int
     closed: int = 0
     closes: int = 0
+    candidates: list[int] = []
+    part: int = 0
+    parts: int = 0
 
 
 class State(Struct):
     """The whole state after ``seq`` events. Lists are indexed by id; ``positions[market][account]``.
 
     ``cash_known[account]`` is false while the account's cash is only the change since the record began. ``marks`` and
-    ``oracles`` hold 0 where no price is known. The policy in force is the last of ``policies``. ``role_since[account]`` is the
-    seq from which the account has its role. ``quarantined`` counts inputs, not their parts.
+    ``oracles`` hold 0 where no price is known; ``previous_marks`` the mark before the last tick that stated one, 0 where
+    there is none. ``partial[market]`` is true once a position of the market was first seen in a source that does not call
+    itself complete, or by a trade of an account whose cash was not known and whose position no Opening had stated: then the
+    market may have holders that the record does not show. All of these are in the money root.
+
+    ``completeness`` is by source id; at 0 stands the ledger itself, which is complete. ``open_sources`` are the sources whose
+    events may come now; the ledger always is one. These are in no root, nor are ``role_since[account]``, the seq from which
+    the account has its role, and ``quarantined``, which counts inputs and not their parts.
     """
 
     seq: int = 0
     opened: LedgerOpened | None = None
     sources: int = 0
+    completeness: list[Completeness] = field(default_factory=lambda: [Completeness.COMPLETE])
+    open_sources: set[int] = field(default_factory=lambda: {0})
     accounts: list[AccountOpened] = []  # msgspec copies an empty list for each instance
     role_since: list[int] = []
     cash: list[int] = []
     cash_known: list[bool] = []
     markets: list[Market] = []
     marks: list[int] = []
+    previous_marks: list[int] = []
     oracles: list[int] = []
+    partial: list[bool] = []
     positions: list[dict[int, Position]] = []
     policies: list[PolicyAdopted] = []
     rounds: list[Round] = []

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from events.codec import check, decode, encode, wide_bytes
 from events.errors import EventDecodeError, EventEncodeError
 from events.model import (
+    CANDIDATES_MAX,
     EVENT_BYTES_MAX,
     EVENTS,
     PAYMENTS_MAX,
     RAW_BYTES_MAX,
+    AdlCandidates,
     AnyEvent,
+    Candidate,
     Event,
     Fill,
     Funding,
@@ -104,11 +107,11 @@ def refused_or_canonical(raw: bytes) -> None:
         ("an over-long integer", b"\x97\x09\xcc\x07" + encode(TICK)[3:]),
         ("an over-long array", b"\xdc\x00\x07" + encode(TICK)[1:]),
         ("a missing trailing field", spell(9, 7, 0, 0, 1, 2)),
-        ("a missing field of many", spell(4, 7, 0, 0, 4, "a", 4, 0, 1)),
+        ("a missing field of many", spell(4, 7, 0, 0, 4, "a", 4, 0, 1, True)),
         ("an extra field", spell(9, 7, 0, 0, 1, 2, 3, 4)),
         ("trailing bytes", encode(TICK) + b"\x00"),
         ("two events", encode(TICK) * 2),
-        ("an unknown tag", spell(20, 7, 0, 0, 1, 2, 3)),
+        ("an unknown tag", spell(21, 7, 0, 0, 1, 2, 3)),
         ("the tag 0", spell(0, 7, 0, 0)),
         ("a tag below zero", spell(-1, 7, 0, 0)),
         ("a tag as text", spell("PriceTick", 7, 0, 0, 1, 2, 3)),
@@ -122,10 +125,10 @@ def refused_or_canonical(raw: bytes) -> None:
         ("a float for an integer", spell(9, 7.0, 0, 0, 1, 2, None)),
         ("a boolean for an integer", spell(9, True, 0, 0, 1, 2, None)),
         ("text for an integer", spell(9, "7", 0, 0, 1, 2, None)),
-        ("an integer for a boolean", spell(4, 7, 0, 0, 4, "a", 4, 0, 1, 1)),
-        ("an unknown role", spell(4, 7, 0, 0, 4, "a", 4, 99, 1, True)),
-        ("an empty name", spell(4, 7, 0, 0, 4, "", 4, 0, 1, True)),
-        ("bytes for a name", spell(4, 7, 0, 0, 4, b"a", 4, 0, 1, True)),
+        ("an integer for a boolean", spell(4, 7, 0, 0, 4, "a", 4, 0, 1, 1, None)),
+        ("an unknown role", spell(4, 7, 0, 0, 4, "a", 4, 99, 1, True, None)),
+        ("an empty name", spell(4, 7, 0, 0, 4, "", 4, 0, 1, True, None)),
+        ("bytes for a name", spell(4, 7, 0, 0, 4, b"a", 4, 0, 1, True, None)),
         ("bad UTF-8", encode(Transfer(7, 0, 0, 4, 5, 6, Reason.FEE, "ab")).replace(b"\xa2ab", b"\xa2\xff\xfe")),
         ("half a surrogate pair", encode(Transfer(7, 0, 0, 4, 5, 6, Reason.FEE, "abc")).replace(b"abc", b"\xed\xa0\x80")),
         ("a hash of 31 bytes", spell(19, 7, 0, 0, 9, bytes(31), bytes(32), 1)),
@@ -170,14 +173,22 @@ def test_an_event_over_the_limit_is_refused_and_one_at_the_limit_is_not() -> Non
 
 
 def test_what_a_type_allows_at_most_fits_into_an_event() -> None:
-    payments = tuple(Payment(2**32 - 1, WIDE_MIN) for _ in range(PAYMENTS_MAX))
+    payments = tuple(Payment(2**32 - 1, WIDE_MIN, INT64_MIN) for _ in range(PAYMENTS_MAX))
     assert len(encode(Funding(INT64_MIN, 2**32 - 1, INT64_MAX, 2**32 - 1, INT64_MIN, 2**32 - 1, payments))) <= EVENT_BYTES_MAX
+    candidate = Candidate(2**32 - 1, INT64_MIN, WIDE_MIN, INT64_MIN, "-" + "9" * 20)
+    candidates = (candidate,) * CANDIDATES_MAX
+    ranked = AdlCandidates(INT64_MIN, 2**32 - 1, INT64_MAX, 2**32 - 1, INT64_MAX, INT64_MAX, candidates)
+    assert len(encode(ranked)) <= EVENT_BYTES_MAX
     raw, text, name = b"\xff" * RAW_BYTES_MAX, "\U0010ffff" * 4096, "\U0010ffff" * 256
     assert len(encode(Quarantined(INT64_MIN, 2**32 - 1, INT64_MAX, name, text, INT64_MAX, INT64_MAX, raw))) <= EVENT_BYTES_MAX
 
 
 def policy(text: str) -> PolicyAdopted:
-    return PolicyAdopted(0, 0, 0, 0, "p", text, "", "", "", "", "", "", "", "", None, "")
+    return PolicyAdopted(0, 0, 0, 0, "p", None, text, "", "", "", "", "", "", "", "", None, "")
+
+
+def fill(trade: int | str | None) -> Fill:
+    return Fill(0, 0, 0, 0, 4, 5, 1, 1, 0, 0, trade, Taker.UNKNOWN, None, None, None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +212,12 @@ def policy(text: str) -> PolicyAdopted:
         pytest.param(Opening(0, 0, 0, 4, 5, []), id="a list for a tuple"),  # type: ignore[arg-type]
         pytest.param(Opening(0, 0, 0, 4, 5, ((1, 2, 3, 4),)), id="a tuple for a position"),  # type: ignore[arg-type]
         pytest.param(Opening(0, 0, 0, 4, 5, (OpenPosition(0, 2**64, 3, 4),)), id="a size over 64 bits"),
-        pytest.param(Funding(0, 0, 0, 0, 0, 1, (Payment(4, 5),) * (PAYMENTS_MAX + 1)), id="too many payments"),
+        pytest.param(Funding(0, 0, 0, 0, 0, 1, (Payment(4, 5, None),) * (PAYMENTS_MAX + 1)), id="too many payments"),
         pytest.param(policy("x" * 4097), id="text over its length"),
+        pytest.param(fill("t" * 65), id="a trade id over its length"),
+        pytest.param(fill(""), id="an empty trade id"),
+        pytest.param(fill(-1), id="a trade id below zero"),
+        pytest.param(fill(True), id="a boolean for a trade id"),
         pytest.param(TICK.oracle, id="no event"),
         pytest.param(None, id="nothing"),
     ],
@@ -212,8 +227,15 @@ def test_what_cannot_be_read_back_is_not_stored(event: Event) -> None:
         encode(event)
 
 
+@pytest.mark.parametrize("trade", [None, 0, INT64_MAX, "0", "t-1", "\U0010ffff" * 64, "\xc4\x09"])
+def test_a_venue_s_id_is_kept_as_it_is(trade: int | str | None) -> None:
+    again = check(encode(fill(trade)))
+    assert isinstance(again, Fill)
+    assert (again.trade, type(again.trade)) == (trade, type(trade))
+
+
 def test_plain_numbers_stand_for_the_members_of_an_enumeration() -> None:
-    plain = Fill(0, 0, 0, 0, 4, 5, 1, 1, 0, 0, 0, 2, 0, 0, None, None, None, None)  # type: ignore[arg-type]
+    plain = Fill(0, 0, 0, 0, 4, 5, 1, 1, 0, 0, 0, 2, None, None, None, None, None, None)  # type: ignore[arg-type]
     assert decode(encode(plain)) == plain
     assert encode(plain) == encode(msgspec.structs.replace(plain, taker=Taker.SELLER))
 

@@ -14,12 +14,14 @@ from events.model import (
     EVENTS,
     FIRST_FREE_ACCOUNT,
     RESERVED_ACCOUNTS,
+    AdlClose,
     AnyEvent,
     Event,
     Fill,
     Liquidation,
     PriceTick,
     Role,
+    Settlement,
 )
 
 TYPES = list(EVENTS.values())
@@ -105,8 +107,9 @@ def test_reserved_accounts_are_the_first_ids_and_have_each_a_role() -> None:
     assert len({text for _, text, _ in RESERVED_ACCOUNTS}) == len(RESERVED_ACCOUNTS)
 
 
-def test_a_liquidation_begins_with_the_fields_of_a_fill() -> None:
-    assert Liquidation.__struct_fields__[: len(Fill.__struct_fields__)] == Fill.__struct_fields__
+@pytest.mark.parametrize("kind", [Liquidation, AdlClose, Settlement], ids=name)
+def test_every_trade_begins_with_the_fields_of_a_fill(kind: type[Event]) -> None:
+    assert kind.__struct_fields__[: len(Fill.__struct_fields__)] == Fill.__struct_fields__
 
 
 def test_numbers_of_enumerations_are_unique() -> None:

@@ -16,14 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.errors import BadInputError, MisuseError
-from events.model import SEMANTICS, LedgerOpened, SourceClosed, SourceOpened
+from events.model import SEMANTICS, LedgerOpened, Settlement, SourceClosed, SourceOpened, Taker
+from events.sources import hyperliquid, hyperliquid_adl, reading
 from events.sources.hyperliquid_adl import Row
 from events.times import format_utc
 from ledger import importing
 from ledger.export import export_events
 from ledger.importing import import_files
 from ledger.store import create, log_digest, open_ledger
-from ledger.totals import ImportReport
+from ledger.totals import ImportReport, Totals
 from replay.core.evolve import evolve
 from replay.core.state import State
 
@@ -360,6 +361,193 @@ def test_a_late_or_overlapping_file_is_refused(tmp_path: Path, late: range) -> N
     assert digest(tmp_path / "ledger").hex() == before
 
 
+def snapshot(path: Path, at_ns: int) -> Path:
+    """Write a snapshot of one position."""
+    path = path / f"perp_positions_by_market_1_{at_ns // 10**6}.json"
+    position = {"user": f"0x{77:040x}", "size": 1.5, "entry_price": 100.0}
+    market = {"market_name": "hyperliquid:BTC", "snapshot_id": 1, "position_count": 1, "positions": [position]}
+    path.write_text(json.dumps([market]), encoding="utf-8")
+    return path
+
+
+def transfers(path: Path, numbers: range) -> Path:
+    """Write a file of ledger updates, one block a second, with one deposit in each."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in numbers:
+            at = format_utc(START_NS + number * 10**9).removesuffix("Z")
+            update = {"LedgerUpdate": {"users": [f"0x{number:040x}"], "delta": {"type": "deposit", "usdc": "5.0"}}}
+            event = {"time": at, "hash": "0x1", "inner": update}
+            block = {"local_time": at, "block_time": at, "block_number": number, "events": [event]}
+            file.write(json.dumps(block) + "\n")
+    return path
+
+
+def exported(ledger_path: Path, path: Path) -> Path:
+    with open_ledger(ledger_path) as ledger, path.open("wb") as out:
+        export_events(ledger, out)
+    return path
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_file_of_another_stream_from_before_the_end_of_the_ledger_is_refused(tmp_path: Path, copied: bool) -> None:
+    path = tmp_path / "ledger"
+    import_files(path, "hyperliquid", [blocks(tmp_path / "hour1", range(10, 200))])
+    if copied:
+        # A copy knows its sources, and no streams.
+        import_files(tmp_path / "copy", "events", [exported(path, tmp_path / "export")])
+        path = tmp_path / "copy"
+    before = digest(path)
+    early = [
+        snapshot(tmp_path, START_NS + 100 * 10**9),
+        prices(tmp_path / "prices.csv", range(3)),
+        transfers(tmp_path / "misc", range(198, 250)),
+        blocks(tmp_path / "again", range(10, 200), node="elsewhere"),
+        blocks(tmp_path / "overlap", range(198, 250)),
+    ]
+    for file in early:
+        with pytest.raises(MisuseError, match=r"begins at .* and events have one order. Import the files of one period"):
+            import_files(path, "hyperliquid", [file])
+    assert digest(path) == before
+    meta = tmp_path / "meta"
+    meta.write_text(json.dumps({"universe": [{"name": "SOL", "szDecimals": 2, "maxLeverage": 20}]}), encoding="utf-8")
+    # The same time is no fault, and a listing states none.
+    for file in (meta, transfers(tmp_path / "tie", range(199, 250)), snapshot(tmp_path, START_NS + 249 * 10**9)):
+        assert import_files(path, "hyperliquid", [file]).new_events > 0
+
+
+def test_files_of_one_period_are_imported_together(tmp_path: Path) -> None:
+    files = [
+        blocks(tmp_path / "hour1", range(10, 200)),
+        snapshot(tmp_path, START_NS + 100 * 10**9),
+        prices(tmp_path / "prices.csv", range(3)),
+        transfers(tmp_path / "misc", range(1, 250)),
+    ]
+    assert import_files(tmp_path / "ledger", "hyperliquid", files).events["SourceClosed"] == 4
+
+
+def lines(path: Path, at_ms: int, number: int) -> Path:
+    """Write a file of single fills: one trade, at a time that is cut to the millisecond."""
+    rows = [fill_row(user, number, side) for user, side in ((1, "B"), (2, "A"))]
+    for _, row in rows:
+        row["time"] = at_ms  # type: ignore[index]
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("coarse_first", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+def test_two_clocks_of_one_stream_are_compared_by_the_coarser(tmp_path: Path, coarse_first: bool, together: bool) -> None:
+    at_ns = START_NS + 831_874_687
+    at = format_utc(at_ns).removesuffix("Z")
+    fine = tmp_path / "fine"
+    rows = [fill_row(1, 1, "B"), fill_row(2, 1, "A")]
+    fine.write_text(json.dumps({"local_time": at, "block_time": at, "block_number": 1, "events": rows}), encoding="utf-8")
+    coarse = lines(tmp_path / "coarse", at_ns // 10**6, 1)
+    files = [coarse, fine] if coarse_first else [fine, coarse]
+    if together:
+        with pytest.raises(MisuseError, match="of the same stream, fills"):
+            import_files(tmp_path / "ledger", "hyperliquid", files)
+        assert not (tmp_path / "ledger").exists()
+        return
+    import_files(tmp_path / "ledger", "hyperliquid", files[:1])
+    with pytest.raises(MisuseError, match="of the same stream, fills"):
+        import_files(tmp_path / "ledger", "hyperliquid", files[1:])
+    later = lines(tmp_path / "later", at_ns // 10**6 + 1, 2)
+    assert import_files(tmp_path / "ledger", "hyperliquid", [later]).trades == 2
+
+
+def test_a_stamp_far_ahead_does_not_end_a_stream(tmp_path: Path) -> None:
+    first = blocks(tmp_path / "hour1", range(1, 40))
+    good = first.read_text(encoding="utf-8").splitlines()
+    far = good[20].replace("2025-10-10", "2225-10-10")
+    first.write_text("\n".join([*good[:20], far, *good[21:]]), encoding="utf-8")
+    report = import_files(tmp_path / "ledger", "hyperliquid", [first])
+    assert report.tallies["quarantined.out-of-order"] == 2
+    assert import_files(tmp_path / "ledger", "hyperliquid", [blocks(tmp_path / "hour2", range(40, 60))]).new_events > 0
+
+
+# Files that change while they are read, and rows that cannot be stored.
+
+
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[: len(content) // 2],
+    "cut by a byte": lambda content: content[:-1],
+    "another row": lambda content: content.replace(b'"tid": 191', b'"tid": 999'),
+    "another spelling": lambda content: content[:-2] + b" }",
+}
+
+
+@pytest.mark.usefixtures("_small_batches")
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_changes_stops_the_import_and_the_right_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, begun: bool
+) -> None:
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", 4096)
+    file, path = blocks(tmp_path / "hour1", range(1, 200)), tmp_path / "ledger"
+    content = file.read_bytes()
+    whole = import_files(tmp_path / "whole", "hyperliquid", [file])
+    if begun:
+        with pytest.raises(Stopped):
+            import_files(path, "hyperliquid", [file], stop_after(2))
+    calls = iter(range(2))
+
+    def spoil(*_: int) -> None:
+        # First with nothing read; then after a commit.
+        if next(calls, None) == 1:
+            file.write_bytes(CHANGES[change](content))
+
+    with pytest.raises(BadInputError, match=r"hour1: this file changed while it was read. Give the file back as it was"):
+        import_files(path, "hyperliquid", [file], spoil)
+    with open_ledger(path) as ledger:
+        assert ledger.head > 10
+        assert not any(isinstance(event, SourceClosed) for _, event in ledger.events())
+    file.write_bytes(content)
+    rest = import_files(path, "hyperliquid", [file])
+    assert 0 < rest.new_events < whole.new_events
+    assert unsaid(rest) == unsaid(whole)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_file_that_grows_gives_what_was_there(tmp_path: Path) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 40))
+    whole = import_files(tmp_path / "whole", "hyperliquid", [file])
+    content, more = file.read_bytes(), blocks(tmp_path / "more", range(40, 60)).read_bytes()
+
+    def grow(*_: int) -> None:
+        file.write_bytes(content + more)
+
+    assert import_files(tmp_path / "ledger", "hyperliquid", [file], grow).digest == whole.digest
+
+
+def test_a_file_that_changes_before_anything_is_stored_leaves_no_ledger(tmp_path: Path) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 40))
+
+    def spoil(*_: int) -> None:
+        file.write_bytes(b"x")
+
+    with pytest.raises(BadInputError, match="changed while it was read"):
+        import_files(tmp_path / "ledger", "hyperliquid", [file], spoil)
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_an_event_that_cannot_be_stored_names_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No adapter makes such an event; so one is told not to look.
+    monkeypatch.setattr(hyperliquid_adl, "in_range", lambda value, _: value)
+    bad = close(2, 1).replace(",2,False", ",1e40,False")
+    file = closes(tmp_path / "adl.csv", close(1, 1), bad, close(3, 1))
+    with pytest.raises(BadInputError, match=r"adl.csv, row 3: AdlClose cannot be stored") as found:
+        import_files(tmp_path / "ledger", "hyperliquid-adl", [file])
+    assert found.value.exit_status == 2
+
+
+def test_progress_begins_with_what_there_is_to_read(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    file = blocks(tmp_path / "hour1", range(1, 40))
+    import_files(tmp_path / "ledger", "hyperliquid", [file], lambda *now: seen.append(now))
+    assert (seen[0], seen[-1]) == ((0, 39), (39, 39))
+
+
 def test_files_that_overlap_each_other_are_refused(tmp_path: Path) -> None:
     files = [blocks(tmp_path / "one", range(1, 41)), blocks(tmp_path / "two", range(40, 60))]
     with pytest.raises(MisuseError, match=r"two: this file begins at .* but one of the same stream"):
@@ -386,7 +574,20 @@ def test_an_unfinished_import_comes_first(tmp_path: Path) -> None:
         import_files(tmp_path / "ledger", "hyperliquid-adl", [closes(tmp_path / "adl.csv", close(1, 99))])
     assert digest(tmp_path / "ledger") == before
     import_files(tmp_path / "ledger", "hyperliquid", [third, first])
-    assert import_files(tmp_path / "ledger", "hyperliquid", [second]).new_events > 0
+    later = blocks(tmp_path / "later", range(120, 130))
+    assert import_files(tmp_path / "ledger", "hyperliquid", [later]).new_events > 0
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_an_import_is_finished_by_the_version_that_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = blocks(tmp_path / "hour1", range(1, 40))
+    with pytest.raises(Stopped):
+        import_files(tmp_path / "ledger", "hyperliquid", [file], stop_after(3))
+    with monkeypatch.context() as newer:
+        newer.setattr(hyperliquid, "FORMAT_VERSION", 2)
+        with pytest.raises(MisuseError, match=r"begun as hyperliquid version 1, and this is hyperliquid version 2. Finish it"):
+            import_files(tmp_path / "ledger", "hyperliquid", [file])
+    assert import_files(tmp_path / "ledger", "hyperliquid", [file]).new_events > 0
 
 
 @pytest.mark.usefixtures("_small_batches")
@@ -414,3 +615,12 @@ def test_a_path_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     file = blocks(tmp_path / "hour1", range(1, 9))
     with pytest.raises(MisuseError, match="not a ledger"):
         import_files(file, "hyperliquid", [file])
+
+
+def test_fees_of_settlements_are_fees_and_their_size_is_no_volume() -> None:
+    totals = Totals()
+    totals.observe(LedgerOpened(0, 0, 0, "v", "USD", 8, SEMANTICS))
+    trade = (0, 5, 4, 100, 7, 3, -1, None, Taker.UNKNOWN, None, None, None, None, None, None)
+    totals.observe(Settlement(0, 0, 0, *trade))
+    report = totals.report(kind="x", new_events=0, head=2, digest=b"", sources=(), duplicates=())
+    assert (report.trades, report.volume, report.fees) == (0, "0", "0.00000002")

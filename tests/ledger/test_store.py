@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -70,6 +72,18 @@ def test_a_ledger_needs_a_folder_to_be_in(path: Path, tmp_path: Path) -> None:
     for wrong in (tmp_path / "absent" / "a.adl", path / "a.adl"):
         with pytest.raises(MisuseError):
             create(wrong, OPENED)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_hard_links_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    # No such file system can be had here without being root.
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(MisuseError, match=r"a.adl: this file system has no hard links"):
+        create(tmp_path / "a.adl", OPENED)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_ledger_of_other_semantics_is_not_made(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from ledger.store import create, log_digest, open_ledger
 from ledger.verify import Finding, verify
 
 OPENED = LedgerOpened(10, 0, 0, "venue", "USD", 6, SEMANTICS)
-SOURCE = SourceOpened(11, 1, 0, "fills", bytes(32), bytes(32), 9, "test", 1, 1, "", Completeness.UNKNOWN)
+SOURCE = SourceOpened(11, 1, 0, "fills", bytes(32), bytes(32), 9, "test", 1, 1, None, "", Completeness.UNKNOWN)
 RESERVED = 1 + len(RESERVED_ACCOUNTS)
 HEAD = 3000
 
@@ -124,6 +124,17 @@ def swap(one: int, other: int) -> Change:
     return change
 
 
+def move(seq: int, to: int) -> Change:
+    def change(txn: Any, tables: dict[str, Any]) -> None:
+        txn.put(pack_seq(to), txn.pop(pack_seq(seq), db=tables["events"]), db=tables["events"])
+
+    return change
+
+
+def copy(table: str, key: bytes, to: bytes) -> Change:
+    return lambda txn, tables: txn.put(to, txn.get(key, db=tables[table]), db=tables[table])
+
+
 TICK = PriceTick(50, 0, 0, 0, 1, None)
 
 
@@ -160,6 +171,11 @@ TICK = PriceTick(50, 0, 0, 0, 1, None)
         ),
         pytest.param(drop("clock", pack_seq(2048)), 2048, "no entry for this seq", id="no time"),
         pytest.param(put("clock", pack_seq(3072), bytes(8)), None, "belongs to no seq", id="a time too many"),
+        pytest.param(move(HEAD, HEAD | 1 << 63), HEAD, f"seq {HEAD} to ", id="the last key damaged, to the highest"),
+        pytest.param(move(HEAD, 4096), HEAD, f"seq {HEAD} to 4095 are missing", id="the last key damaged"),
+        pytest.param(move(2048, HEAD + 1), 2048, "the record is missing", id="an indexed key damaged"),
+        pytest.param(put("meta", b"zzz", b"x"), None, "a key that is not known: b'zzz'", id="a key too many"),
+        pytest.param(copy("meta", b"run/00000001", b"run/00000009"), None, "run 1 in the place of run 3", id="a run too many"),
         pytest.param(put("cursors", b"\xff", b""), None, "a name that is not text", id="a cursor's name"),
         pytest.param(put("meta", b"run/00000002", b"{}"), None, "the manifest cannot be read", id="a run"),
         pytest.param(put("meta", b"ledger", b"{"), None, "the manifest cannot be read", id="the header"),
@@ -174,6 +190,12 @@ def test_what_was_changed_behind_the_store_is_found(path: Path, change: Change, 
     assert says in report.findings[0].what
     if seq is not None and "clock index" not in says and "head" not in says and "no entry" not in says:
         assert report.last_good_seq == seq - 1
+
+
+def test_a_table_that_is_not_known_is_found(path: Path) -> None:
+    with lmdb.open(str(path), subdir=False, lib_version=0, max_dbs=9, map_size=1 << 30) as env:
+        env.open_db(b"extra")
+    assert verify(path).findings == (Finding(None, "the file has a table that is not known: b'extra'."),)
 
 
 def test_a_manifest_that_cannot_be_read_hides_nothing_else(path: Path) -> None:

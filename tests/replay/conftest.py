@@ -15,6 +15,7 @@ from events.model import (
     MarginMode,
     MarginTier,
     MarketListed,
+    MarketStatus,
     PriceTick,
     Reason,
     Role,
@@ -24,15 +25,15 @@ from events.model import (
 from replay.core.policy import PROFIT_TIMES_LEVERAGE, Preset, adopt
 from replay.testing.streams import beginning
 
-TIERS = (MarginTier(0, 100_000, 50_000),)
+TIERS = (MarginTier(0, 10**11, 5 * 10**10),)
 
 # Cash of one trader, and by market its signed size and entry price.
 Trader = tuple[int, Mapping[int, tuple[int, int]]]
 
 
 def fill(market: int, buyer: int, seller: int, price: int, size: int, trade: int) -> Fill:
-    claims = (None, None, None, None)
-    return Fill(0, 0, 0, market, buyer, seller, price, size, 0, 0, trade, Taker.BUYER, 0, 0, *claims)
+    unsaid = (None, None, None, None, None, None)
+    return Fill(0, 0, 0, market, buyer, seller, price, size, 0, 0, trade, Taker.BUYER, *unsaid)
 
 
 @pytest.fixture(scope="session")
@@ -47,16 +48,16 @@ def stage() -> Callable[..., list[AnyEvent]]:
         events = beginning()
         trades = count(1)
         for market in range(len(marks)):
-            events.append(
-                MarketListed(0, 0, 0, market, f"M{market}", Contract.LINEAR, 2, 2, 1, 0, Basis.AVERAGE, False, TIERS, None)
-            )
+            grid = (Contract.LINEAR, 2, 2, 1, 0, 1, 1)
+            limits = (TIERS, None, MarketStatus.TRADING)
+            events.append(MarketListed(0, 0, 0, market, f"M{market}", *grid, Basis.AVERAGE, False, *limits))
         events.append(adopt(preset, policy=0, at_ns=0, source=0, row=0))
-        events.append(AccountOpened(0, 0, 0, 4, "fund", 4, Role.FUND, MarginMode.CROSS, True))
-        events.append(AccountOpened(0, 0, 0, 5, "house", 5, Role.LIQUIDATOR, MarginMode.CROSS, True))
+        events.append(AccountOpened(0, 0, 0, 4, "fund", 4, Role.FUND, MarginMode.CROSS, True, None))
+        events.append(AccountOpened(0, 0, 0, 5, "house", 5, Role.LIQUIDATOR, MarginMode.CROSS, True, None))
         if fund:
             events.append(Transfer(0, 0, 0, EXTERNAL, 4, fund, Reason.TOP_UP, None))
         for account, (cash, held) in enumerate(traders, 6):
-            events.append(AccountOpened(0, 0, 0, account, f"t{account}", account, Role.USER, MarginMode.CROSS, True))
+            events.append(AccountOpened(0, 0, 0, account, f"t{account}", account, Role.USER, MarginMode.CROSS, True, None))
             if cash:
                 events.append(Transfer(0, 0, 0, EXTERNAL, account, cash, Reason.DEPOSIT, None))
             for market, (size, entry) in held.items():

@@ -1,30 +1,39 @@
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from events.model import (
     SEMANTICS,
     AccountOpened,
+    AdlCandidates,
     AdlClose,
     AdlRound,
     AnyEvent,
+    Candidate,
+    Completeness,
+    Fill,
     LedgerOpened,
     MarginMode,
+    MarketListed,
     Opening,
     OpenPosition,
     PolicyAdopted,
     PriceRule,
     Reason,
     Role,
+    SourceOpened,
     Transfer,
 )
 from ledger.importing import import_files
 from ledger.store import create, open_ledger
-from replay.audit import Difference, Facts, Fit, RoundVerdict, audit, audit_events
+from replay.audit import Difference, Facts, Fit, RoundVerdict, _pairs, audit, audit_events
 from replay.core.engine import Moment, Venue, decide
 from replay.core.evolve import evolve
 from replay.core.policy import PROFIT_TIMES_LEVERAGE
@@ -46,6 +55,10 @@ SMALL = Scenario(
     fund_cash=20_000,
     depth_cash=500,
 )
+
+
+# Any event that is none of a round's own.
+OVER = Transfer(0, 0, 0, 0, 4, 1, Reason.TOP_UP, None)
 
 
 def judge(events: Iterable[AnyEvent]) -> list[RoundVerdict]:
@@ -135,10 +148,42 @@ def test_a_changed_order_is_named(round_of_three: list[AnyEvent]) -> None:
 
 
 def test_a_close_left_out_is_named(round_of_three: list[AnyEvent]) -> None:
-    (verdict,) = judge(round_of_three[:-1])
+    (verdict,) = judge([*round_of_three[:-1], OVER])
     assert verdict.difference == Difference("winner", len(round_of_three) - 1, 3, expected=9, recorded=None)
-    (verdict,) = judge(round_of_three[:-3])
+    (verdict,) = judge([*round_of_three[:-3], OVER])
     assert verdict.difference == Difference("winner", verdict.seq, 1, expected=8, recorded=None)
+
+
+def test_a_round_that_the_log_ends_in_is_open(round_of_three: list[AnyEvent]) -> None:
+    for left_out in (1, 2, 3):
+        (verdict,) = judge(round_of_three[:-left_out])
+        assert (verdict.verdict, verdict.difference, verdict.missing) == ("open", None, ())
+    (verdict,) = judge(altered(round_of_three, 2, size=3)[:-1])  # a part of the close that is next
+    assert verdict.verdict == "open"
+    assert verdict.facts.all_but_last_full is True
+    # What is on record already is compared.
+    assert judge(altered(round_of_three, 2, size=5)[:-1])[0].verdict == "size"
+    assert judge(altered(round_of_three, 1, size=2)[:-1])[0].verdict == "size"
+    assert judge(altered(round_of_three, 2, price=999)[:-1])[0].verdict == "price"
+    assert judge(altered(altered(round_of_three, 2, size=3), 2, price=999)[:-1])[0].verdict == "price"
+    assert judge(altered(round_of_three, 2, winner=10, buyer=10)[:-1])[0].verdict == "winner"
+    (verdict,) = judge([*altered(round_of_three, 2, size=3)[:-1], OVER])
+    assert verdict.difference == Difference("size", seq_of(round_of_three, 2), 2, expected=4, recorded=3)
+
+
+def test_a_close_in_several_trades_is_one_close(round_of_three: list[AnyEvent]) -> None:
+    *rest, first, second, third = round_of_three
+    parts = [replace(second, size=size) for size in (1, 2, 1)]
+    (verdict,) = judge([*rest, first, *parts, third])
+    assert (verdict.verdict, verdict.facts.closes, verdict.facts.all_but_last_full) == ("reproduced", 5, True)
+    assert (verdict.facts.full, verdict.facts.partial) == (2, 3)
+    (verdict,) = judge([*rest, first, *parts[:2], third])
+    assert verdict.difference == Difference("size", seq_of(round_of_three, 2), 2, expected=4, recorded=3)
+    # At another price it is another close.
+    (verdict,) = judge([*rest, first, parts[0], replace(parts[1], price=999), parts[2], third])
+    assert verdict.difference == Difference("size", seq_of(round_of_three, 2), 2, expected=4, recorded=1)
+    (verdict,) = judge(without_policy([*rest, first, *parts, third]))
+    assert verdict.fit == Fit("profit x leverage", 3, 0, 3, 0, 0, 1_000_000, 2, 2, None)
 
 
 def test_a_close_too_many_is_named(round_of_three: list[AnyEvent]) -> None:
@@ -149,8 +194,7 @@ def test_a_close_too_many_is_named(round_of_three: list[AnyEvent]) -> None:
 
 def test_a_round_without_its_trigger_is_named(round_of_three: list[AnyEvent]) -> None:
     place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
-    richer = Transfer(0, 0, 0, 0, 4, 1, Reason.TOP_UP, None)
-    (verdict,) = judge([*round_of_three[:place], richer, *round_of_three[place:]])
+    (verdict,) = judge([*round_of_three[:place], OVER, *round_of_three[place:]])
     assert verdict.difference == Difference("trigger", verdict.seq, None, None, None)
     assert (verdict.fund, verdict.loser_equity) == (1, -1_000 * LOT)
 
@@ -163,17 +207,71 @@ def test_a_round_of_another_size_or_price_is_named(round_of_three: list[AnyEvent
         assert verdict.difference == Difference(field, verdict.seq, None, expected, value)
 
 
-def test_the_round_says_under_which_policy_it_is_judged(round_of_three: list[AnyEvent]) -> None:
+@pytest.mark.parametrize(("size", "differs"), [(9, False), (10, False), (11, True), (-9, True), (-11, True)])
+def test_without_a_policy_only_an_impossible_size_is_a_difference(
+    round_of_three: list[AnyEvent], size: int, differs: bool
+) -> None:
+    events = without_policy(round_of_three)
+    place = next(place for place, event in enumerate(events) if isinstance(event, AdlRound))
+    (verdict,) = judge([*events[:place], replace(events[place], size=size)])
+    assert verdict.difference == (Difference("size", verdict.seq, None, 10, size) if differs else None)
+    assert verdict.verdict == ("size" if differs else "undecidable")
+
+
+def test_a_round_is_judged_under_the_policy_in_force_for_its_market(round_of_three: list[AnyEvent]) -> None:
     place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
     adopted = next(event for event in round_of_three if isinstance(event, PolicyAdopted))
+    elsewhere = replace(round_of_three[5], market=1, symbol="M1")
+    assert isinstance(elsewhere, MarketListed)
+    other: list[AnyEvent] = [elsewhere, replace(adopted, policy=1, price="mark", markets=(1,))]
+    assert judge([*round_of_three[:place], *other, *round_of_three[place:]])[0].verdict == "reproduced"
     later = replace(adopted, policy=1, price="mark")
     events = [*round_of_three[:place], later, *round_of_three[place:]]
     (verdict,) = judge(events)
-    assert (verdict.policy, verdict.verdict) == (0, "reproduced")
+    assert (verdict.policy, verdict.expected_price) == (1, 900)
+    assert verdict.difference == Difference("policy", verdict.seq, None, expected=1, recorded=0)
     events[place + 1] = replace(events[place + 1], policy=None)
     (verdict,) = judge(events)
     assert verdict.policy == 1
     assert verdict.difference == Difference("price", verdict.seq, None, 900, 1_000)
+
+
+def test_a_round_under_a_policy_for_another_market_is_named(round_of_three: list[AnyEvent]) -> None:
+    elsewhere = replace(round_of_three[5], market=1, symbol="M1")
+    place = next(place for place, event in enumerate(round_of_three) if isinstance(event, PolicyAdopted))
+    adopted: AnyEvent = replace(round_of_three[place], markets=(1,))
+    (verdict,) = judge([*round_of_three[:place], elsewhere, adopted, *round_of_three[place + 1 :]])
+    assert verdict.policy is None
+    assert verdict.difference == Difference("policy", verdict.seq, None, expected=None, recorded=0)
+
+
+def test_candidates_are_heard_before_the_plan_is_made(round_of_three: list[AnyEvent]) -> None:
+    place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound)) + 1
+
+    def listed(*accounts: int, part: int = 1, parts: int = 1) -> AdlCandidates:
+        return AdlCandidates(0, 0, 0, 0, part, parts, tuple(Candidate(a, None, None, None, None) for a in accounts))
+
+    whole = [*round_of_three[:place], listed(8, part=1, parts=2), listed(7, 9, part=2, parts=2), *round_of_three[place:]]
+    assert judge(whole)[0].verdict == "reproduced"
+    (verdict,) = judge([*round_of_three[:place], listed(7, 9, 10), *round_of_three[place:]])
+    assert verdict.difference == Difference("winner", place + 2, 1, expected=7, recorded=8)
+    (verdict,) = judge([*round_of_three[:place], listed(8, part=1, parts=2), *round_of_three[place:]])
+    assert verdict.missing == ("candidate list: record incomplete",)
+    (verdict,) = judge([*round_of_three[:place], listed(7, 8, 9)])
+    assert verdict.verdict == "open"
+    # Those of another round end this one.
+    second = replace(round_of_three[place - 1], round=1)
+    verdicts = judge([*round_of_three[:place], second, replace(listed(7), round=0)])
+    assert [verdict.verdict for verdict in verdicts] == ["winner", "winner"]
+
+
+def test_a_record_that_does_not_call_itself_complete_has_no_plan(round_of_three: list[AnyEvent]) -> None:
+    """Even where the sizes on record sum to zero: another holder may come to light."""
+    digest = b"\0" * 32
+    source = SourceOpened(0, 1, 0, "f", digest, digest, 1, "test", 1, None, None, "", Completeness.UNKNOWN)
+    fills = [replace(event, source=1) if isinstance(event, Fill) else event for event in round_of_three]
+    (verdict,) = judge([*fills[:5], source, *fills[5:]])
+    assert (verdict.verdict, verdict.missing) == ("undecidable", ("candidate list: record incomplete",))
 
 
 def test_altering_any_close_of_an_incident_is_found_at_that_close() -> None:
@@ -228,6 +326,13 @@ def test_the_fit_leaves_out_what_has_no_claim_and_counts_ties(round_of_three: li
     assert verdict.fit == Fit("profit x leverage", 1, 2, 0, 0, 0, None, 0, 0, None)
 
 
+@given(st.lists(st.tuples(st.integers(-1, 1), st.integers(-9, 9)), max_size=60))
+def test_pairs_are_counted_as_one_by_one(keys: list[tuple[int, int]]) -> None:
+    pairs = list(combinations(keys, 2))
+    one_by_one = (sum(a > b for a, b in pairs), sum(a < b for a, b in pairs), sum(a == b for a, b in pairs))
+    assert _pairs(keys) == one_by_one
+
+
 def test_a_policy_that_is_not_understood_is_no_reason_to_stop(round_of_three: list[AnyEvent]) -> None:
     events = [replace(e, fill="level(contracts)") if isinstance(e, PolicyAdopted) else e for e in round_of_three]
     (verdict,) = judge(events)
@@ -237,12 +342,12 @@ def test_a_policy_that_is_not_understood_is_no_reason_to_stop(round_of_three: li
 
 def test_without_the_losers_cash_the_trigger_is_undecidable(stage: Stage) -> None:
     events = stage([(10**9, {0: (-30, 1_000)})], [900], preset=PROFIT_TIMES_LEVERAGE._replace(price="mark"))
-    trader = AccountOpened(0, 0, 0, 7, "new", 7, Role.USER, MarginMode.CROSS, False)
-    opened = AdlRound(0, 0, 0, 0, 7, 0, 20, 900, PriceRule.MARK, None, None, None, 0, (), None, None)
+    trader = AccountOpened(0, 0, 0, 7, "new", 7, Role.USER, MarginMode.CROSS, False, None)
+    opened = AdlRound(0, 0, 0, 0, 7, 0, 20, 900, PriceRule.MARK, None, None, None, 0, (), None, None, None, None)
     stated = Opening(0, 0, 0, 7, None, (OpenPosition(0, 20, 1_000, 2),))
     (verdict,) = judge([*events, trader, stated, opened])
     assert (verdict.verdict, verdict.loser_size, verdict.loser_equity) == ("undecidable", 20, None)
-    assert verdict.missing == ("candidate list: record incomplete", "cash of account")
+    assert verdict.missing == ("cash of account",)
     assert verdict.fit is None
 
 

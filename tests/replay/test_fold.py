@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from events.errors import MisuseError, ReducerError
 from events.model import AccountOpened, AnyEvent, Corrected, InsuranceDraw, LedgerOpened, MarginMode, Role
 from ledger.store import Ledger, create, open_ledger
+from replay import fold
 from replay.core.evolve import evolve
 from replay.core.root import state_root
 from replay.core.state import State
-from replay.fold import check, replay
+from replay.fold import check, replay, watched
 from replay.testing.streams import beginning, records
 
 
@@ -32,7 +34,7 @@ def stored(events: list[AnyEvent]) -> Iterator[Ledger]:
 
 def fund_record(*more: AnyEvent) -> list[AnyEvent]:
     roles = ((4, Role.FUND), (5, Role.USER))
-    return [*beginning(), *(AccountOpened(0, 0, 0, a, f"a{a}", a, r, MarginMode.CROSS, True) for a, r in roles), *more]
+    return [*beginning(), *(AccountOpened(0, 0, 0, a, f"a{a}", a, r, MarginMode.CROSS, True, None) for a, r in roles), *more]
 
 
 @settings(max_examples=20, deadline=None)
@@ -59,7 +61,7 @@ def test_a_point_that_is_not_there_is_misuse() -> None:
 
 
 def test_an_event_that_cannot_be_applied_names_its_seq() -> None:
-    with stored(fund_record(Corrected(0, 0, 0, 9, "why", "by"))) as ledger:
+    with stored(fund_record(Corrected(0, 0, 0, 9, "why", "by", 0))) as ledger:
         with pytest.raises(ReducerError) as refused:
             replay(ledger)
         assert refused.value.seq == 8
@@ -67,7 +69,7 @@ def test_an_event_that_cannot_be_applied_names_its_seq() -> None:
 
 
 def test_findings_come_in_order_and_only_for_the_names_given() -> None:
-    over = [InsuranceDraw(0, 0, 0, 4, 5, 5, deficit) for deficit in (5, 4, 3)]
+    over = [InsuranceDraw(0, 0, 0, 4, 5, 5, deficit, None, None, None) for deficit in (5, 4, 3)]
     with stored(fund_record(*over)) as ledger:
         assert [(finding.law, finding.seq) for finding in check(ledger)] == [("within-deficit", 9), ("within-deficit", 10)]
         assert [finding.seq for finding in check(ledger, last=9)] == [9]
@@ -76,9 +78,26 @@ def test_findings_come_in_order_and_only_for_the_names_given() -> None:
             list(check(ledger, ["gravity"]))
 
 
+def test_the_evaluations_of_the_laws_are_filled_in() -> None:
+    with stored(fund_record(InsuranceDraw(0, 0, 0, 4, 5, 5, 5, None, None, None))) as ledger:
+        counts: Counter[str] = Counter()
+        assert list(check(ledger, ["within-deficit", "no-flip"], evaluations=counts)) == []
+        assert counts == {"within-deficit": 1, "no-flip": 0}
+        assert list(counts) == ["no-flip", "within-deficit"]
+
+
 def test_progress_ends_at_the_end() -> None:
     with stored(fund_record()) as ledger:
         calls: list[tuple[int, int]] = []
         replay(ledger, progress=lambda done, total: calls.append((done, total)))
         list(check(ledger, progress=lambda done, total: calls.append((done, total))))
-        assert calls == [(7, 7), (7, 7)]
+        assert list(watched(ledger, lambda done, total: calls.append((done, total)), 3, 6)) == list(ledger.events(3, 6))
+        assert calls == [(7, 7), (7, 7), (6, 6)]
+
+
+def test_progress_is_told_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold, "PROGRESS_EVERY", 2)
+    with stored(fund_record()) as ledger:
+        calls: list[int] = []
+        list(watched(ledger, lambda done, _total: calls.append(done)))
+        assert calls == [2, 4, 6, 7]

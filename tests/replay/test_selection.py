@@ -23,12 +23,12 @@ from ledger.store import create, open_ledger
 from replay.selection import accounts_of, kinds_named, markets_of, select
 from replay.testing.streams import records
 
-FILL = Fill(9, 0, 0, 2, 5, 4, 100, 1, 0, 0, 1, Taker.BUYER, 0, 0, None, None, None, None)
+FILL = Fill(9, 0, 0, 2, 5, 4, 100, 1, 0, 0, 1, Taker.BUYER, None, None, None, None, None, None)
 
 
 def test_an_event_names_accounts_and_markets_wherever_they_stand() -> None:
     assert (accounts_of(FILL), markets_of(FILL)) == ([4, 5], [2])
-    funding = Funding(9, 0, 0, 3, None, 1, (Payment(7, 5), Payment(6, -5), Payment(7, 1)))
+    funding = Funding(9, 0, 0, 3, None, 1, (Payment(7, 5, None), Payment(6, -5, 3), Payment(7, 1, None)))
     assert (accounts_of(funding), markets_of(funding)) == ([1, 6, 7], [3])
     assert (accounts_of(PriceTick(9, 0, 0, 2, 1, None)), markets_of(LedgerOpened(0, 0, 0, "v", "USD", 8, 1))) == ([], [])
 
@@ -60,7 +60,8 @@ def test_filters_keep_what_they_name_and_drop_the_rest(tmp_path_factory: pytest.
 def test_a_name_that_does_not_occur_is_misuse(tmp_path: Path) -> None:
     create(tmp_path / "l.adl", LedgerOpened(0, 0, 0, "venue", "USD", 8, 1))
     with open_ledger(tmp_path / "l.adl", write=True) as ledger:
-        ledger.append([AccountOpened(0, 0, 0, 4, "late", 4, Role.USER, MarginMode.CROSS, True)], expected_head=ledger.head)
+        late = AccountOpened(0, 0, 0, 4, "late", 4, Role.USER, MarginMode.CROSS, True, None)
+        ledger.append([late], expected_head=ledger.head)
         assert [seq for seq, _, _ in select(ledger, account="late")] == [6]
         with pytest.raises(MisuseError, match="no account 'late' up to seq 5"):
             list(select(ledger, account="late", last=5))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.model import AnyEvent, PriceTick, Reason, Transfer
+from events.model import AnyEvent, Completeness, PriceTick, Reason, SourceOpened, Transfer
 from replay.core import margin
 from replay.core.evolve import evolve
 from replay.core.state import State
@@ -43,10 +43,10 @@ def test_a_fall_moves_each_market_by_its_own_share_and_the_mark_leads(stage: Sta
     world = World(1, ASSETS, 0)
     for event in stage([], [100_000, 5_000]):
         world.emit(event)
-    world.state.sources = 1
+    world.emit(SourceOpened(0, 1, 0, "f", bytes(32), bytes(32), 0, "test", 1, None, None, "", Completeness.COMPLETE))
     ticks = [event for event in world.tick(300_000, 0) if isinstance(event, PriceTick)]
     assert [tick.oracle for tick in ticks] == [70_000, 2_000]
-    assert all(tick.oracle is not None and 0 < tick.mark < tick.oracle for tick in ticks)
+    assert all(tick.oracle and tick.mark and 0 < tick.mark < tick.oracle for tick in ticks)
     assert [tick.mark for tick in ticks] == world.state.marks
     # The second market moved by more than three fifths, and that is how far prices have travelled.
     assert 600_000 < world.watch.travelled_ppm < 620_000

@@ -5,12 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from events.model import AdlClose, AdlRound, Event, InsuranceDraw, LedgerOpened, Liquidation, Role
+from events.model import (
+    EXTERNAL,
+    AccountOpened,
+    AdlClose,
+    AdlRound,
+    AnyEvent,
+    Basis,
+    Contract,
+    Event,
+    InsuranceDraw,
+    LedgerOpened,
+    Liquidation,
+    MarginMode,
+    MarketListed,
+    MarketStatus,
+    Method,
+    PriceTick,
+    Reason,
+    Role,
+    Taker,
+    Transfer,
+)
 from ledger.store import Ledger, create, open_ledger
 from replay.core.margin import market_value
 from replay.fold import replay
 from replay.incident import Scenario, incident
-from replay.story import STEP_SECONDS, STEPS_WANTED, tell
+from replay.story import STEP_SECONDS, STEPS_WANTED, Story, tell
+from replay.testing.streams import beginning
 
 SMALL = Scenario(users=120, calm_seconds=300, crash_seconds=240, recovery_seconds=300, fund_cash=20_000, depth_cash=400)
 
@@ -75,3 +97,87 @@ def test_a_record_without_an_incident_has_a_story_without_steps(tmp_path: Path) 
     with open_ledger(tmp_path / "l.adl") as ledger:
         story = tell(ledger)
     assert (story.steps, story.winners, story.fund_low, story.reference) == ([], [], None, None)
+
+
+# ---- Times that are not there, go back, or are far apart
+
+SECOND = 10**9
+DAY = 86_400 * SECOND
+NOON = 1_760_000_000 * SECOND
+
+
+def liquidation(at_ns: int) -> Liquidation:
+    unsaid = (None, None, None, None, None, None)
+    trade = (0, 5, 6, 100, 1, 0, 0, None, Taker.UNKNOWN, *unsaid)
+    return Liquidation(at_ns, 0, 0, *trade, 6, Method.MARKET, None, None, None)
+
+
+def role(account: int, of: Role, *, new: bool = False) -> AccountOpened:
+    return AccountOpened(0, 0, 0, account, f"a{account}", account, of, MarginMode.CROSS, new, None)
+
+
+def pay(payer: int, payee: int, cash: int) -> Transfer:
+    return Transfer(0, 0, 0, payer, payee, cash, Reason.OTHER, None)
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[..., Story]:
+    def tell_of(*events: AnyEvent) -> Story:
+        limits = (Basis.AVERAGE, False, (), None, MarketStatus.TRADING)
+        listed = MarketListed(0, 0, 0, 0, "M", Contract.LINEAR, 2, 2, 1, 0, 1, 1, *limits)
+        users = [role(account, Role.USER, new=True) for account in (4, 5, 6)]
+        record: list[AnyEvent] = [*beginning(), listed, *users, *events]
+        assert isinstance(record[0], LedgerOpened)
+        create(tmp_path / "l.adl", record[0])
+        with open_ledger(tmp_path / "l.adl", write=True) as ledger:
+            ledger.append(record[ledger.head :], expected_head=ledger.head)
+            return tell(ledger)
+
+    return tell_of
+
+
+@pytest.mark.parametrize(
+    ("times", "step_ns"),
+    [
+        ((0, NOON), SECOND),
+        ((NOON, 0, NOON + 1), SECOND),
+        ((NOON, NOON - DAY, NOON + 40 * SECOND), 5 * SECOND),
+        ((-NOON, NOON), SECOND),
+        ((NOON, NOON + 16 * DAY), DAY),
+        ((NOON, NOON + 16 * DAY + 1), 2 * DAY),
+        ((1, NOON), 1_274 * DAY),
+        ((1, 2**63 - 1), 6_672 * DAY),
+    ],
+)
+def test_whatever_the_times_there_are_few_steps_and_all_is_in_them(
+    told: Callable[..., Story], times: tuple[int, ...], step_ns: int
+) -> None:
+    story = told(*map(liquidation, times))
+    assert story.step_ns == step_ns
+    assert len(story.steps) <= STEPS_WANTED + 7
+    assert sum(step.liquidations for step in story.steps) == story.liquidations == len(times)
+
+
+def test_facts_keep_the_order_of_the_log(told: Callable[..., Story]) -> None:
+    marks = [PriceTick(at, 0, 0, 0, mark, None) for at, mark in ((NOON, 100), (NOON - 5 * SECOND, 90), (0, 80))]
+    story = told(liquidation(NOON), *marks, PriceTick(NOON, 0, 0, 0, None, 70))
+    assert story.steps[-1].mark == 80
+
+
+def test_without_times_there_are_totals_and_no_steps(told: Callable[..., Story]) -> None:
+    story = told(liquidation(0), liquidation(0))
+    assert (story.steps, story.liquidations, story.liquidated_cash) == ([], 2, 2 * 100 * 10_000)
+
+
+def test_a_fund_is_who_has_that_role_at_the_time(told: Callable[..., Story]) -> None:
+    story = told(
+        pay(EXTERNAL, 4, 300),
+        role(4, Role.FUND),
+        pay(EXTERNAL, 4, 200),
+        pay(4, 6, 450),
+        role(4, Role.USER),
+        pay(EXTERNAL, 4, 7),
+        role(6, Role.FUND),
+        liquidation(NOON),
+    )
+    assert (story.fund_first, story.fund_low, story.fund_last) == (300, 0, 450)

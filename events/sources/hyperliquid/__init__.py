@@ -9,8 +9,8 @@ Any mix of these files, plain or compressed, makes one ledger; what each is, is 
 - ``account_value_snapshot_<block>_<ms>.json`` and ``perp_positions_by_market_<block>_<ms>.json``;
 - the API's answer to ``meta``, which gives the markets' decimals and margin. It states no time and comes first.
 
-At one time, listings come before snapshots, prices, misc events and fills. Spot and staking are counted and set aside: the
-ledger is of the perp clearing house.
+At one time, listings come before prices, misc events and fills; a snapshot comes after all of its millisecond. Spot and
+staking are counted and set aside: the ledger is of the perp clearing house.
 """
 
 from events.sources.hyperliquid.feeds import HEAD, open_feeds

@@ -6,7 +6,7 @@ is not known. The venue gives no guarantee that the files are complete, so they 
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
+from functools import lru_cache
 from typing import NamedTuple
 
 from events.errors import NumberError
@@ -17,7 +17,7 @@ from events.sources.hyperliquid import numbers
 from events.sources.hyperliquid.desk import Desk, is_spot
 from events.sources.hyperliquid.lines import Rank, event_time, grouped_items
 from events.sources.hyperliquid.numbers import Noise
-from events.sources.reading import read_lines
+from events.sources.reading import Fingerprint, read_lines
 
 __all__ = ["Columns", "columns", "context_rows", "price_ticks"]
 
@@ -58,19 +58,27 @@ def _cells(line: bytes) -> list[str] | None:
         return None
 
 
-def _time(line: bytes, where: Columns) -> int | None:
-    cells = _cells(line)
-    if cells is None or len(cells) != where.width:
-        return None
+@lru_cache(maxsize=64)
+def _at_ns(text: str) -> int | None:
     try:
-        return event_time(cells[where.time])
+        return event_time(text)
     except NumberError:
         return None
 
 
-def context_rows(path: Path, where: Columns, after_row: int) -> Iterator[Item]:
+def _time(line: bytes, where: Columns) -> int | None:
+    """Return the time of a line, without reading the rest of it where no cell is quoted."""
+    if b'"' in line:
+        cells = _cells(line)
+        return None if cells is None or len(cells) != where.width else _at_ns(cells[where.time])
+    if line.count(b",") + 1 != where.width:
+        return None
+    return _at_ns(line.split(b",", where.time + 1)[where.time].decode(errors="replace").rstrip("\r"))
+
+
+def context_rows(file: Fingerprint, where: Columns, after_row: int) -> Iterator[Item]:
     """Yield the rows of an ``asset_ctxs`` file, those of one time together."""
-    lines = read_lines(path, after=1)
+    lines = read_lines(file, after=1)
     return grouped_items(lines, after_row, Rank.CONTEXTS, lambda line: _time(line, where), again=True)
 
 
@@ -79,12 +87,13 @@ def price_ticks(where: Columns, item: Item, source: int, book: Book, sink: Sink)
     desk = Desk(source, book, sink, item.at_ns, item.row)
     for row, line in item.lines:
         desk.row = row
-        if _time(line, where) is None:
+        cells = _cells(line)
+        if cells is None or len(cells) != where.width or _at_ns(cells[where.time]) is None:
             desk.quarantine("shape", f"this row has not {where.width} columns with a time.", line)
         elif item.late:
             desk.quarantine("out-of-order", "this row does not come after those before it.", line)
         else:
-            _tick(desk, _cells(line) or [], where, line)
+            _tick(desk, cells, where, line)
 
 
 def _tick(desk: Desk, cells: list[str], where: Columns, line: bytes) -> None:

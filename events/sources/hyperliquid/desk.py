@@ -14,6 +14,7 @@ from events.model import (
     Contract,
     MarginMode,
     MarketListed,
+    MarketStatus,
     Opening,
     OpenPosition,
     Quarantined,
@@ -26,7 +27,7 @@ from events.sources.feed import DUPLICATE, QUARANTINED, ROWS_IN, ROWS_USED, SET_
 from events.sources.hyperliquid.numbers import PERP_DECIMALS, Noise
 from events.sources.hyperliquid.shapes import Address
 
-__all__ = ["CONTINUITY_BROKEN", "CONTINUITY_CHECKED", "PROTOCOL_ROLES", "Desk", "is_spot", "raw_parts", "refusal"]
+__all__ = ["CONTINUITY_BROKEN", "CONTINUITY_CHECKED", "PROTOCOL_ROLES", "Desk", "Refused", "is_spot", "raw_parts", "refusal"]
 
 CONTINUITY_CHECKED = "continuity.checked"
 CONTINUITY_BROKEN = "continuity.broken"
@@ -43,6 +44,15 @@ PROTOCOL_ROLES = {
 }
 
 _UNKNOWN_TYPE = re.compile(r"Invalid value .* at `\$.*\.type`", re.DOTALL)
+
+
+class Refused(Exception):  # noqa: N818 - not an error: the way out of reading a row that is to be quarantined
+    """That rows are not understood or cannot be accepted: what ``Desk.quarantine`` says of them."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
 
 
 def is_spot(coin: str) -> bool:
@@ -109,9 +119,9 @@ class Desk:
             return known
         account = self.book.next_account
         role = PROTOCOL_ROLES.get(name, role)
-        self.sink.emit(
-            AccountOpened(self.at_ns, self.source, self.row, account, name, account, role, MarginMode.UNKNOWN, new=False)
-        )
+        at = (self.at_ns, self.source, self.row)
+        mode = MarginMode.UNKNOWN
+        self.sink.emit(AccountOpened(*at, account, name, account, role, mode, new=False, adl_exempt=None))
         return account
 
     def listing(self, coin: str) -> MarketListed:
@@ -134,10 +144,13 @@ class Desk:
             PERP_DECIMALS,
             1,
             0,
-            Basis.AVERAGE,
+            price_tick=1,
+            size_lot=1,
+            basis=Basis.AVERAGE,
             grid_assumed=True,
             tiers=(),
             position_limit=None,
+            status=MarketStatus.UNKNOWN,
         )
 
     def market(self, listed: MarketListed) -> int:

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from events.errors import BadInputError
-from events.sources.reading import LINE_BYTES_MAX, read_chunks, read_lines
+from events.sources.reading import LINE_BYTES_MAX, Fingerprint, read_chunks, read_lines
 
 __all__ = ["Splitter", "read_elements"]
 
@@ -95,23 +95,23 @@ class Splitter:
             raise self.fail("something follows its end")
 
 
-def read_elements(path: Path, after: int = 0) -> Iterator[tuple[int, bytes]]:
+def read_elements(file: Path | Fingerprint, after: int = 0) -> Iterator[tuple[int, bytes]]:
     """Yield ``(row, element)`` for the elements after ``after``; rows count elements, from 1.
 
     Raises ``BadInputError`` when the file is neither one array of objects nor objects on lines of their own, or ends early.
     """
-    chunks = read_chunks(path)
+    chunks = read_chunks(file)
     head = b""
     for chunk in chunks:
         head += chunk
         if head.strip(_SPACE):
             break
     if not head.lstrip(_SPACE).startswith(b"["):
-        for row, (_, line) in enumerate(((n, line) for n, line in read_lines(path) if line.strip()), 1):
+        for row, (_, line) in enumerate(((n, line) for n, line in read_lines(file) if line.strip()), 1):
             if row > after:
                 yield row, line
         return
-    splitter, row = Splitter(path), 0
+    splitter, row = Splitter(file.path if isinstance(file, Fingerprint) else file), 0
     for chunk in chain((head,), chunks):
         for element in splitter.feed(chunk):
             row += 1

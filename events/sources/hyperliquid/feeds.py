@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from events.sources.book import Book
 from events.sources.feed import Item, LedgerHead, Sink
 from events.sources.hyperliquid.contexts import columns, context_rows, price_ticks
 from events.sources.hyperliquid.fills import block_fills, block_rows, line_fills, line_rows
-from events.sources.hyperliquid.lines import NS_PER_MS
+from events.sources.hyperliquid.lines import NS_PER_MS, Rank
 from events.sources.hyperliquid.markets import is_meta, market_listings, meta_rows
 from events.sources.hyperliquid.misc import misc_events, misc_rows
 from events.sources.hyperliquid.numbers import MONEY_DECIMALS
@@ -35,7 +34,7 @@ class Kind(NamedTuple):
     """What is known of a kind of file. ``stream`` is what it tells: two kinds of one stream would tell it twice."""
 
     stream: str
-    granularity_ns: int
+    granularity_ns: int | None
     clock: str
     completeness: Completeness
 
@@ -47,10 +46,12 @@ KINDS: dict[str, Kind] = {
     "asset_ctxs": Kind("contexts", _NS_PER_MINUTE, "time: the minute the archive sampled, UTC", Completeness.SAMPLED),
     "account_value_snapshot": Kind("account-values", NS_PER_MS, _SNAPSHOT_CLOCK, Completeness.UNKNOWN),
     "perp_positions_by_market": Kind("positions", NS_PER_MS, _SNAPSHOT_CLOCK, Completeness.UNKNOWN),
-    "meta": Kind("meta", 0, "states no time", Completeness.UNKNOWN),
+    "meta": Kind("meta", None, "states no time", Completeness.UNKNOWN),
+    # Of fills or of misc events, which cannot be told and does not matter.
+    "blocks_without_events": Kind("blocks", 1, _BLOCK_CLOCK, Completeness.UNKNOWN),
 }
 
-# Lines looked at before a file is given up: blocks without events do not tell fills from misc events.
+# Lines looked at before a file is given up, unless they are blocks: a first event may come late.
 _PROBE_LINES = 100_000
 
 _LINE_FILL = re.compile(rb'\s*\[\s*"0x[0-9a-fA-F]{40}"\s*,\s*\{')
@@ -67,7 +68,7 @@ class SourceFeed:
     file: Fingerprint
     stream: str
     head: LedgerHead
-    granularity_ns: int
+    granularity_ns: int | None
     clock: str
     completeness: Completeness
     read: Callable[[int], Iterator[Item]]
@@ -114,7 +115,9 @@ def recognise(path: Path) -> str:
 
 def _by_lines(path: Path) -> str | None:
     blocks = False
-    for _, line in islice(read_lines(path), _PROBE_LINES):
+    for row, line in read_lines(path):
+        if row > _PROBE_LINES and not blocks:
+            break
         if _LINE_FILL.match(line):
             return "node_fills"
         if _BLOCK_LINE.match(line[:4096]):
@@ -122,8 +125,7 @@ def _by_lines(path: Path) -> str | None:
             first = _BLOCK_EVENTS.search(line[:4096])
             if first is not None:
                 return "node_fills_by_block" if first[1] == b"[" else "misc_events_by_block"
-    # Blocks without a single event say nothing, whichever stream they are of.
-    return "node_fills_by_block" if blocks else None
+    return "blocks_without_events" if blocks else None
 
 
 def open_feeds(files: Iterable[Fingerprint]) -> list[SourceFeed]:
@@ -138,25 +140,25 @@ def _open(file: Fingerprint, kind: str, with_positions: bool) -> SourceFeed:
     read: Callable[[int], Iterator[Item]]
     apply: Callable[[Item, int, Book, Sink], None]
     match kind:
-        case "node_fills_by_block":
-            read, apply = partial(block_rows, path), block_fills
+        case "node_fills_by_block" | "blocks_without_events":
+            read, apply = partial(block_rows, file), block_fills
         case "node_fills":
-            read, apply = partial(line_rows, path), line_fills
+            read, apply = partial(line_rows, file), line_fills
         case "misc_events_by_block":
-            read, apply = partial(misc_rows, path), misc_events
+            read, apply = partial(misc_rows, file), misc_events
         case "meta":
-            read, apply = partial(meta_rows, path), market_listings
+            read, apply = partial(meta_rows, file), market_listings
         case "asset_ctxs":
             where = columns(read_head(path).split(b"\n", 1)[0])
             if where is None:
                 raise BadInputError("this file changed while it was read.", file=str(path))
-            read, apply = partial(context_rows, path, where), partial(price_ticks, where)
+            read, apply = partial(context_rows, file, where), partial(price_ticks, where)
         case _:
             stamp = snapshot_stamp(path.name)
             if stamp is None:
                 raise BadInputError("this file changed while it was read.", file=str(path))
             accounts = kind == "account_value_snapshot"
-            read = partial(snapshot_rows, path, stamp)
+            read = partial(snapshot_rows, file, stamp, Rank.ACCOUNTS if accounts else Rank.POSITIONS)
             apply = partial(account_openings, with_positions) if accounts else position_openings
     stream, granularity_ns, clock, completeness = KINDS[kind]
     return SourceFeed(file, stream, HEAD, granularity_ns, clock, completeness, read, apply)

@@ -7,19 +7,18 @@ and the lines of one millisecond stand for it.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 from msgspec import Raw
 
 from events.errors import NumberError
-from events.sources.book import Book
+from events.sources.book import TRADES_WINDOW_NS, Book
 from events.sources.feed import Item, Sink
 from events.sources.hyperliquid.desk import Desk, refusal
 from events.sources.hyperliquid.lines import NS_PER_MS, Rank, block_items, decode_block, event_time, grouped_items
 from events.sources.hyperliquid.shapes import UNREADABLE, Address, Block, FillRow, Peek
 from events.sources.hyperliquid.trades import Fault, book_trades
-from events.sources.reading import read_lines
+from events.sources.reading import Fingerprint, read_lines
 from events.units import INT64_MAX
 
 __all__ = ["block_fills", "block_rows", "line_fills", "line_rows"]
@@ -31,11 +30,12 @@ _row: "msgspec.json.Decoder[_Row]" = msgspec.json.Decoder(_Row)
 _peek: "msgspec.json.Decoder[tuple[str, Peek]]" = msgspec.json.Decoder(tuple[str, Peek])
 
 _TIME = re.compile(rb'"time"\s*:\s*([0-9]{1,15})[,}\s]')
+_TRADE = re.compile(rb'"tid"\s*:\s*([0-9]+)')
 
 
-def block_rows(path: Path, after_row: int) -> Iterator[Item]:
+def block_rows(file: Fingerprint, after_row: int) -> Iterator[Item]:
     """Yield the blocks of a ``node_fills_by_block`` file."""
-    return block_items(read_lines(path), after_row, Rank.FILLS)
+    return block_items(read_lines(file), after_row, Rank.FILLS)
 
 
 def _line_stamp(line: bytes) -> int | None:
@@ -44,9 +44,14 @@ def _line_stamp(line: bytes) -> int | None:
     return None if at_ns is not None and at_ns > INT64_MAX else at_ns
 
 
-def line_rows(path: Path, after_row: int) -> Iterator[Item]:
+def _same_trade(before: bytes, line: bytes) -> bool:
+    one, other = _TRADE.search(before), _TRADE.search(line)
+    return one is not None and other is not None and one[1] == other[1]
+
+
+def line_rows(file: Fingerprint, after_row: int) -> Iterator[Item]:
     """Yield the fills of a ``node_fills`` file, those of one millisecond together."""
-    return grouped_items(read_lines(path), after_row, Rank.FILLS, _line_stamp, again=False)
+    return grouped_items(read_lines(file), after_row, Rank.FILLS, _line_stamp, again=False, joined=_same_trade)
 
 
 def _decoded(raw: bytes | Raw) -> _Row | Fault:
@@ -68,12 +73,19 @@ def _timed(row: _Row | Fault, at_ns: int) -> _Row | Fault:
 
 
 def _overlaps(desk: Desk) -> bool:
-    """Tell whether another source told trades of a later time: then what this item says was told, or comes too late."""
-    return desk.at_ns < desk.book.trades_at_ns and desk.book.trades_source != desk.source
+    """Tell whether another source told trades of a later time: then what this item says was told, or comes too late.
+
+    Within the window of trade ids the times of two sources are not compared, as their clocks may be cut differently.
+    """
+    later = desk.at_ns // TRADES_WINDOW_NS < desk.book.trades_at_ns // TRADES_WINDOW_NS
+    return later and desk.book.trades_source != desk.source
 
 
 def block_fills(item: Item, source: int, book: Book, sink: Sink) -> None:
-    """Emit the trades of one block."""
+    """Emit the trades of one block.
+
+    They are booked at the block's time. A row whose own ``time`` is not that, cut to 1 ms, is counted as ``time.differs``.
+    """
     row, line = item.lines[0]
     desk = Desk(source, book, sink, item.at_ns, row)
     rows: list[_Row | Fault]
@@ -96,6 +108,9 @@ def block_fills(item: Item, source: int, book: Book, sink: Sink) -> None:
         reason = "out-of-order" if item.late else "overlap"
         desk.quarantine(reason, "this block does not come after those on record.", line, max(1, len(rows)))
         return
+    differs = sum(1 for each in rows if not isinstance(each, Fault) and each[1].time != item.at_ns // NS_PER_MS)
+    if differs:
+        sink.count("time.differs", differs)
     kept: list[Raw] = []
 
     def raw(index: int) -> bytes:

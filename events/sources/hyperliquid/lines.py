@@ -5,8 +5,9 @@ decompressing it, and so an item never depends on where reading began.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -23,6 +24,9 @@ NS_PER_MS = 1_000_000
 # Lines of one time that make one item. A limit, so that memory is bounded; no real millisecond comes near.
 GROUP_LINES_MAX = 100_000
 
+# What is looked at behind a line to tell whether its time or the next one's is out of order.
+_FOLLOWING = 2
+
 _HEAD_BYTES = 400
 _BLOCK = re.compile(rb'"block_time"\s*:\s*"([^"]{1,40})"\s*,\s*"block_number"\s*:\s*([0-9]{1,18})[,}\s]')
 
@@ -33,10 +37,11 @@ class Rank:
     """What comes first among items of one time."""
 
     META = 0
-    SNAPSHOT = 1
-    CONTEXTS = 2
-    MISC = 3
-    FILLS = 4
+    CONTEXTS = 1
+    MISC = 2
+    FILLS = 3
+    POSITIONS = 4  # before the cash: where cash is known, a position not stated is flat
+    ACCOUNTS = 5
 
 
 class _Stamp(NamedTuple):
@@ -68,52 +73,113 @@ def _block_stamp(line: bytes) -> _Stamp | None:
         return None
 
 
+_Entry = TypeVar("_Entry")
+
+
+def _with_following(entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, list[_Entry]]]:
+    """Yield each entry with the two after it, or as many as there are."""
+    window: deque[_Entry] = deque()
+    for entry in entries:
+        window.append(entry)
+        if len(window) > _FOLLOWING:
+            first = window.popleft()
+            yield first, list(window)
+    while window:
+        first = window.popleft()
+        yield first, list(window)
+
+
+def _falls(one: _Stamp, other: _Stamp) -> bool:
+    return one.number < other.number or one.at_ns < other.at_ns
+
+
+def _ahead(stamp: _Stamp, following: Iterable[_Stamp | None], high: _Stamp | None) -> bool:
+    """Tell whether a stamp is itself the wrong one, where what follows falls back: only it stands out between the others.
+
+    Were it believed, everything after it would be late.
+    """
+    known = [each for each in following if each is not None]
+    if not known or not _falls(known[0], stamp) or (high is not None and _falls(known[0], high)):
+        return False
+    return all(_falls(each, stamp) for each in known)
+
+
 def block_items(lines: Iterable[tuple[int, bytes]], after_row: int, rank: int) -> Iterator[Item]:
-    """Yield one item per block. Late is a block whose number or time is not after all blocks before it."""
+    """Yield one item per block. Late is a block whose number or time is not after all before it, or ahead of the next two."""
     high: _Stamp | None = None
-    for row, line in lines:
-        if not line.strip():
-            continue
-        stamp = _block_stamp(line)
+    entries = ((row, line, _block_stamp(line)) for row, line in lines if line.strip())
+    for (row, line, stamp), following in _with_following(entries):
         late = stamp is not None and high is not None and (stamp.number <= high.number or stamp.at_ns <= high.at_ns)
-        if stamp is not None and not late:
+        ahead = stamp is not None and not late and _ahead(stamp, (each for _, _, each in following), high)
+        if stamp is not None and not (late or ahead):
             high = stamp
         if row > after_row:
-            key = (high.at_ns if high else 0, rank)
-            yield Item(key, row, stamp.at_ns if stamp else 0, ((row, line),), late)
+            key = (high.at_ns if high else INT64_MIN, rank)
+            yield Item(key, row, stamp.at_ns if stamp and not ahead else 0, ((row, line),), late or ahead)
 
 
-def grouped_items(
-    lines: Iterable[tuple[int, bytes]], after_row: int, rank: int, stamp: Callable[[bytes], int | None], *, again: bool
-) -> Iterator[Item]:
-    """Yield one item per run of lines with one time. A line whose time cannot be read goes with the run it stands in.
+class _Run(NamedTuple):
+    """Lines with one time, None where none of them states one. ``split``: it goes on with the time of the run before it."""
 
-    Late is a run before the latest time so far and, unless ``again``, also one at it.
-    """
-    high: int | None = None
+    lines: list[tuple[int, bytes]]
+    at_ns: int | None
+    split: bool
+
+    @property
+    def stamp(self) -> _Stamp | None:
+        """Return the time as a stamp."""
+        return None if self.at_ns is None else _Stamp(self.at_ns, self.at_ns)
+
+
+_Joined: TypeAlias = Callable[[bytes, bytes], bool]
+
+
+def _runs(lines: Iterable[tuple[int, bytes]], stamp: Callable[[bytes], int | None], joined: _Joined) -> Iterator[_Run]:
     run: list[tuple[int, bytes]] = []
     run_at: int | None = None
     split = False
-
-    def flush() -> Iterator[Item]:
-        nonlocal high
-        late = run_at is not None and high is not None and (run_at < high or (run_at == high and not (again or split)))
-        if run_at is not None and not late:
-            high = run_at
-        if run[-1][0] > after_row:
-            yield Item((high or 0, rank), run[-1][0], run_at or 0, tuple(run), late)
-
     for row, line in lines:
         if not line.strip():
             continue
         at_ns = stamp(line)
         if run:
             same = at_ns is None or at_ns == run_at
-            if same and len(run) < GROUP_LINES_MAX:
+            room = len(run) < GROUP_LINES_MAX or (len(run) == GROUP_LINES_MAX and joined(run[-1][1], line))
+            if same and room:
                 run.append((row, line))
                 continue
-            yield from flush()
+            yield _Run(run, run_at, split)
             split = same
         run, run_at = [(row, line)], (run_at if split and at_ns is None else at_ns)
     if run:
-        yield from flush()
+        yield _Run(run, run_at, split)
+
+
+def grouped_items(
+    lines: Iterable[tuple[int, bytes]],
+    after_row: int,
+    rank: int,
+    stamp: Callable[[bytes], int | None],
+    *,
+    again: bool,
+    joined: _Joined = lambda _before, _line: False,
+) -> Iterator[Item]:
+    """Yield one item per run of lines with one time. A line whose time cannot be read goes with the run it stands in.
+
+    Late is a run before the latest time so far and, unless ``again``, also one at it; or one ahead of the next two. A run is
+    split at ``GROUP_LINES_MAX``, but not between two lines that are ``joined``.
+    """
+    high: int | None = None
+    resumed = False  # after a run that is ahead, which may stand in the midst of others of one time
+    for run, following in _with_following(_runs(lines, stamp, joined)):
+        at_ns, late, ahead = run.at_ns, False, False
+        if run.stamp is not None:
+            late = high is not None and (run.stamp.at_ns < high or (at_ns == high and not (again or run.split or resumed)))
+            held = None if high is None else _Stamp(high, high)
+            ahead = not late and _ahead(run.stamp, (each.stamp for each in following), held)
+            high = high if late or ahead else at_ns
+            resumed = ahead
+        row = run.lines[-1][0]
+        if row > after_row:
+            key = (INT64_MIN if high is None else high, rank)
+            yield Item(key, row, 0 if ahead else at_ns or 0, tuple(run.lines), late or ahead)

@@ -3,7 +3,7 @@
 It gives what fills do not: each market's size decimals, and so its price decimals, 6 less those (the venue's page on tick
 and lot size); and its margin. Maintenance margin is half of the initial margin at maximum leverage, by tier, where a tier's
 rate holds for the part of the notional above its bound (the venue's page on margin tiers). Rates are rounded to parts per
-million, half to even.
+trillion, half to even. A market that it calls delisted, or not, is so; of others the status is not known.
 
 It states no time, so its listings come before everything else. A market that is listed already keeps its decimals, as its
 numbers could not be read otherwise; that is counted as ``grid.kept``.
@@ -11,12 +11,11 @@ numbers could not be read otherwise; that is counted as ``grid.kept``.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
 from events.errors import BadInputError, NumberError
-from events.model import Basis, Contract, MarginTier, MarketListed
+from events.model import Basis, Contract, MarginTier, MarketListed, MarketStatus
 from events.sources.book import Book
 from events.sources.feed import Item, Sink
 from events.sources.hyperliquid import numbers
@@ -24,13 +23,13 @@ from events.sources.hyperliquid.desk import Desk, refusal
 from events.sources.hyperliquid.lines import Rank
 from events.sources.hyperliquid.numbers import PERP_DECIMALS
 from events.sources.hyperliquid.shapes import UNREADABLE, Asset, Meta_, Tier
-from events.sources.reading import read_chunks
-from events.units import INT64_MIN, div_half_even
+from events.sources.reading import Fingerprint, read_chunks
+from events.units import INT64_MIN, PPT, div_half_even
 
 __all__ = ["is_meta", "market_listings", "meta_rows"]
 
 _BYTES_MAX = 64 * 1024 * 1024
-_PPM = 1_000_000
+_STATUS = {None: MarketStatus.UNKNOWN, False: MarketStatus.TRADING, True: MarketStatus.DELISTED}
 _HEAD = re.compile(rb'\s*\{.{0,65536}?"universe"\s*:\s*\[', re.DOTALL)
 
 _meta: "msgspec.json.Decoder[Meta_]" = msgspec.json.Decoder(Meta_)
@@ -42,15 +41,15 @@ def is_meta(head: bytes) -> bool:
     return _HEAD.match(head) is not None and b'"szDecimals"' in head
 
 
-def meta_rows(path: Path, after_row: int) -> Iterator[Item]:
+def meta_rows(file: Fingerprint, after_row: int) -> Iterator[Item]:
     """Yield the whole answer as one item. Raises ``BadInputError`` when it is over 64 MiB."""
     if after_row:
         return
     content = bytearray()
-    for chunk in read_chunks(path):
+    for chunk in read_chunks(file):
         content += chunk
         if len(content) > _BYTES_MAX:
-            raise BadInputError(f"an answer to meta is not over {_BYTES_MAX:,} bytes.", file=str(path))
+            raise BadInputError(f"an answer to meta is not over {_BYTES_MAX:,} bytes.", file=str(file.path))
     yield Item((INT64_MIN, Rank.META), 1, 0, ((1, bytes(content)),))
 
 
@@ -81,7 +80,7 @@ def market_listings(item: Item, source: int, book: Book, sink: Sink) -> None:
 
 
 def _tier(floor_cash: int, max_leverage: int) -> MarginTier:
-    return MarginTier(floor_cash, div_half_even(_PPM, max_leverage), div_half_even(_PPM, 2 * max_leverage))
+    return MarginTier(floor_cash, div_half_even(PPT, max_leverage), div_half_even(PPT, 2 * max_leverage))
 
 
 def _table(tiers: list[Tier]) -> tuple[MarginTier, ...]:
@@ -93,7 +92,7 @@ def _table(tiers: list[Tier]) -> tuple[MarginTier, ...]:
 
 
 def _list(desk: Desk, asset: Asset, tiers: tuple[MarginTier, ...]) -> None:
-    known = desk.book.market(asset.name)
+    known, status = desk.book.market(asset.name), _STATUS[asset.is_delisted]
     if known is None:
         price_decimals = PERP_DECIMALS - asset.sz_decimals
         desk.sink.emit(
@@ -108,10 +107,13 @@ def _list(desk: Desk, asset: Asset, tiers: tuple[MarginTier, ...]) -> None:
                 asset.sz_decimals,
                 1,
                 0,
-                Basis.AVERAGE_TRUNCATED,
+                price_tick=1,
+                size_lot=1,
+                basis=Basis.AVERAGE_TRUNCATED,
                 grid_assumed=False,
                 tiers=tiers,
                 position_limit=None,
+                status=status,
             )
         )
         desk.used()
@@ -119,9 +121,9 @@ def _list(desk: Desk, asset: Asset, tiers: tuple[MarginTier, ...]) -> None:
     listed = desk.book.listed(known)
     if listed.size_decimals != asset.sz_decimals:
         desk.sink.count("grid.kept")
-    if listed.tiers == tiers:
+    if (listed.tiers, listed.status) == (tiers, status):
         desk.duplicate("market")
         return
-    again = msgspec.structs.replace(listed, at_ns=desk.at_ns, source=desk.source, row=desk.row, tiers=tiers)
-    desk.sink.emit(again)
+    at = {"at_ns": desk.at_ns, "source": desk.source, "row": desk.row}
+    desk.sink.emit(msgspec.structs.replace(listed, **at, tiers=tiers, status=status))
     desk.used()

@@ -7,7 +7,6 @@ where received; they are not recomputed.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from events.model import EXTERNAL, FEES, PAYMENTS_MAX, UNOBSERVED, Payment, Role
 from events.sources.book import Book
 from events.sources.feed import Item, Sink
 from events.sources.hyperliquid import numbers
-from events.sources.hyperliquid.desk import Desk, is_spot, refusal
+from events.sources.hyperliquid.desk import Desk, Refused, is_spot, refusal
 from events.sources.hyperliquid.lines import Rank, block_items, decode_block, event_time
 from events.sources.hyperliquid.movements import MOVEMENTS, SET_ASIDE_KINDS, Leg, Party
 from events.sources.hyperliquid.numbers import Noise
@@ -33,7 +32,7 @@ from events.sources.hyperliquid.shapes import (
     PerpDexClassTransfer,
     Send,
 )
-from events.sources.reading import read_lines
+from events.sources.reading import Fingerprint, read_lines
 
 __all__ = ["misc_events", "misc_rows"]
 
@@ -56,13 +55,6 @@ _USDC = "USDC"
 _SPOT = "spot"
 
 
-class _Refused(Exception):  # noqa: N818 - not an error: the way out of reading an event that is to be quarantined
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
-
-
 class _Paid(NamedTuple):
     """One leg of a movement, read. A party is the id of a reserved account, or an address."""
 
@@ -72,9 +64,9 @@ class _Paid(NamedTuple):
     cash: int
 
 
-def misc_rows(path: Path, after_row: int) -> Iterator[Item]:
+def misc_rows(file: Fingerprint, after_row: int) -> Iterator[Item]:
     """Yield the blocks of a ``misc_events_by_block`` file."""
-    return block_items(read_lines(path), after_row, Rank.MISC)
+    return block_items(read_lines(file), after_row, Rank.MISC)
 
 
 def misc_events(item: Item, source: int, book: Book, sink: Sink) -> None:
@@ -83,12 +75,13 @@ def misc_events(item: Item, source: int, book: Book, sink: Sink) -> None:
     desk = Desk(source, book, sink, item.at_ns, row)
     try:
         block = decode_block(line)
-        event_time(block.block_time)
     except UNREADABLE as error:
         desk.quarantine(*refusal(error), line)
         return
+    try:
+        event_time(block.block_time)
     except NumberError as error:
-        desk.quarantine("time", error.message, line)
+        desk.quarantine("time", error.message, line, max(1, len(block.events)))
         return
     overlaps = item.at_ns <= book.cash_at_ns and book.cash_source not in (0, source)
     if item.late or (block.events and overlaps):
@@ -113,17 +106,17 @@ def _misc_event(desk: Desk, raw: bytes) -> None:
         desk.quarantine(*refusal(error), raw)
     except NumberError as error:
         desk.quarantine("number", error.message, raw)
-    except _Refused as refused:
+    except Refused as refused:
         desk.quarantine(refused.reason, refused.detail, raw)
 
 
 def _inner(event: MiscEvent) -> tuple[str, Raw]:
     """Return the kind of an event and its body."""
     if len(event.inner) != 1:
-        raise _Refused("shape", f"an event has one kind, this one has {len(event.inner)}.")
+        raise Refused("shape", f"an event has one kind, this one has {len(event.inner)}.")
     [(kind, body)] = event.inner.items()
     if kind not in ("Funding", "LedgerUpdate", *_OTHER_KINDS):
-        raise _Refused("unknown-type", f"the kind of event {kind[:64]!r} is not known.")
+        raise Refused("unknown-type", f"the kind of event {kind[:64]!r} is not known.")
     return kind, body
 
 
@@ -131,10 +124,10 @@ def _inner(event: MiscEvent) -> tuple[str, Raw]:
 
 
 class _Group(NamedTuple):
-    """Funding of one market at one rate: who is paid what, in the order of the source."""
+    """Funding of one market at one rate: who is paid what on which position, in the order of the source."""
 
     rate_ppt: int
-    paid: list[tuple[str, int]]
+    paid: list[tuple[str, int, int]]
 
 
 def _book_funding(desk: Desk, deltas: list[Raw]) -> None:
@@ -148,6 +141,7 @@ def _book_funding(desk: Desk, deltas: list[Raw]) -> None:
                 continue
             here: list[Noise] = []
             cash = numbers.money(delta.funding_amount, here, "residual.funding", UNOBSERVED, -1)
+            held = numbers.start_position(delta.szi, desk.listing(delta.coin).size_decimals, here, "residual.szi")
             key = (delta.coin, delta.funding_rate)
             if key not in groups:
                 rate_ppt = numbers.rate(delta.funding_rate, here)
@@ -157,13 +151,13 @@ def _book_funding(desk: Desk, deltas: list[Raw]) -> None:
         except NumberError as error:
             desk.quarantine("number", error.message, bytes(raw))
         else:
-            groups[key].paid.append((delta.user, cash))
+            groups[key].paid.append((delta.user, cash, held))
             noise.extend(here)
     for (coin, _), group in groups.items():
         market = desk.market(desk.listing(coin))
         for start in range(0, len(group.paid), PAYMENTS_MAX):
             part = group.paid[start : start + PAYMENTS_MAX]
-            payments = tuple(Payment(desk.account(user), cash) for user, cash in part)
+            payments = tuple(Payment(desk.account(user), cash, held) for user, cash, held in part)
             desk.sink.emit(model.Funding(desk.at_ns, desk.source, desk.row, market, group.rate_ppt, UNOBSERVED, payments))
             desk.used(len(part))
     desk.settle(noise)
@@ -222,7 +216,7 @@ def _send_legs(delta: Send, sent: Leg, fee: Leg) -> tuple[Leg, ...]:
     if delta.destination_dex == _SPOT:
         sent = sent._replace(payee=Party.EXTERNAL, reason=model.Reason.CLASS)
     if delta.fee_token not in ("", _USDC) and numbers.money(delta.fee, [], ""):
-        raise _Refused("fee-token", f"a fee of the perp ledger is paid in {delta.fee_token[:64]!r}.")
+        raise Refused("fee-token", f"a fee of the perp ledger is paid in {delta.fee_token[:64]!r}.")
     return (sent, fee)
 
 
@@ -232,7 +226,7 @@ def _read_leg(leg: Leg, update: LedgerUpdate, noise: list[Noise]) -> _Paid:
     tied = next((party for party in (payer, payee) if isinstance(party, int)), None)
     cash = numbers.money(text, noise, f"residual.{leg.reason.name.lower()}", tied, -1 if tied == payer else 1)
     if cash < 0:
-        raise _Refused("negative", f"{leg.amount} is {text}, and amounts have no sign.")
+        raise Refused("negative", f"{leg.amount} is {text}, and amounts have no sign.")
     return _Paid(payer, payee, leg, cash)
 
 
@@ -259,7 +253,7 @@ def _user(update: LedgerUpdate) -> str:
     vault = getattr(update.delta, "vault", "").lower()
     users = list(dict.fromkeys(user.lower() for user in update.users if user.lower() != vault))
     if len(users) != 1:
-        raise _Refused("parties", f"the update is about one account and lists {len(users)}.")
+        raise Refused("parties", f"the update is about one account and lists {len(users)}.")
     return users[0]
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "bound",
     "entry_price",
     "fee",
+    "in_range",
     "money",
     "price",
     "rate",
@@ -50,6 +51,11 @@ class Noise(NamedTuple):
     name: str
     account: int | None = None
     cash: int = 0
+
+
+def in_range(value: int, text: str) -> int:
+    """Return an amount of money that an event can hold, read from ``text``. Raises ``NumberError``."""
+    return _fits(value, text, -_WIDE_MAX, _WIDE_MAX)
 
 
 def _fits(value: int, text: str, low: int = INT64_MIN, high: int = INT64_MAX) -> int:
@@ -107,7 +113,7 @@ def money(text: str, noise: list[Noise], name: str, account: int | None = None, 
         finer = MONEY_DECIMALS - found.residual_decimals
         exact = account is not None and finer >= 0
         noise.append(Noise(name, account if exact else None, sign * found.residual * 10**finer if exact else 0))
-    return _fits(found.value * 10 ** (MONEY_DECIMALS - decimals), text, -_WIDE_MAX, _WIDE_MAX)
+    return in_range(found.value * 10 ** (MONEY_DECIMALS - decimals), text)
 
 
 def fee(text: str, noise: list[Noise], account: int) -> int:

@@ -80,7 +80,10 @@ class Forced(Wire, frozen=True):
 
 
 class FillRow(Wire, frozen=True):
-    """One side of a trade. ``start_position`` is signed, before the trade; ``fee`` includes the builder's and deployer's."""
+    """One side of a trade. ``start_position`` is signed, before the trade; ``fee`` includes the builder's and deployer's.
+
+    Where a row has a key twice, the last one counts, as in all records here.
+    """
 
     coin: Coin
     px: str
@@ -125,7 +128,7 @@ class Funding(Node, frozen=True):
 
 
 class FundingDelta(Node, frozen=True):
-    """One account's funding in one market. ``funding_amount`` above zero was received."""
+    """One account's funding on its position ``szi`` in one market. ``funding_amount`` above zero was received."""
 
     user: Address
     coin: Coin
@@ -381,10 +384,14 @@ class Tier(Struct, frozen=True, rename="camel", gc=False):
     max_leverage: Annotated[int, Meta(ge=1, le=1_000)]
 
 
+# The venue has a few. So many always fit into one event.
+TIERS_MAX = 100
+
+
 class MarginTable(Struct, frozen=True, rename="camel", gc=False):
     """The tiers that several markets share."""
 
-    margin_tiers: list[Tier]
+    margin_tiers: Annotated[list[Tier], Meta(max_length=TIERS_MAX)]
 
 
 class Asset(Struct, frozen=True, rename="camel", gc=False):
@@ -394,6 +401,7 @@ class Asset(Struct, frozen=True, rename="camel", gc=False):
     sz_decimals: Annotated[int, Meta(ge=0, le=6)]
     max_leverage: Annotated[int, Meta(ge=1, le=1_000)]
     margin_table_id: int | None = None
+    is_delisted: bool | None = None
 
 
 class Meta_(Struct, frozen=True, rename="camel", gc=False):  # noqa: N801 - the venue's name, and msgspec has a Meta

@@ -2,9 +2,10 @@
 
 Each is one JSON array. Its block and time stand in the file's name and nowhere else. A row is an account, or a position.
 
-The files are read one after the other and never joined. That is enough, because an account's record carries the notionals
-of its longs and shorts: by the clearing house's own identity (account value = cash + signed notional, at one set of marks)
-its cash is ``account_value - total_long_notional + total_short_notional``, and no position need be looked up. So
+The files are read one after the other, positions first, and never joined. That is enough, because an account's record
+carries the notionals of its longs and shorts: by the clearing house's own identity (account value = cash + signed notional,
+at one set of marks) its cash is ``account_value - total_long_notional + total_short_notional``, and no position need be
+looked up. So
 
 - a position becomes an Opening of that position alone, with its entry price and no cash;
 - an account becomes an Opening of its cash alone;
@@ -17,7 +18,6 @@ fills do not tell them apart. The numbers are JSON floats: they are read as text
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -30,9 +30,10 @@ from events.sources.feed import Item, Sink
 from events.sources.hyperliquid import numbers
 from events.sources.hyperliquid.desk import Desk, is_spot, refusal
 from events.sources.hyperliquid.elements import read_elements
-from events.sources.hyperliquid.lines import NS_PER_MS, Rank
+from events.sources.hyperliquid.lines import NS_PER_MS
 from events.sources.hyperliquid.numbers import Noise
 from events.sources.hyperliquid.shapes import UNREADABLE, AccountValue, MarketPositions, SnapshotPosition
+from events.sources.reading import Fingerprint
 from events.units import INT64_MAX
 
 __all__ = ["Stamp", "account_openings", "position_openings", "snapshot_rows", "snapshot_stamp"]
@@ -62,10 +63,11 @@ def snapshot_stamp(name: str) -> Stamp | None:
     return Stamp(int(found[2]), int(found[3]) * NS_PER_MS)
 
 
-def snapshot_rows(path: Path, stamp: Stamp, after_row: int) -> Iterator[Item]:
-    """Yield the elements of a snapshot."""
-    for row, element in read_elements(path, after_row):
-        yield Item((stamp.at_ns, Rank.SNAPSHOT), row, stamp.at_ns, ((row, element),))
+def snapshot_rows(file: Fingerprint, stamp: Stamp, rank: int, after_row: int) -> Iterator[Item]:
+    """Yield the elements of a snapshot, after whatever happened in its millisecond: it is of the end of its block."""
+    key = (stamp.at_ns + NS_PER_MS - 1, rank)
+    for row, element in read_elements(file, after_row):
+        yield Item(key, row, stamp.at_ns, ((row, element),))
 
 
 def _text(raw: Raw) -> str | None:

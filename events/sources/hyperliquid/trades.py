@@ -8,13 +8,13 @@ What kind (venue's page on liquidations; ``dir`` and ``liquidation`` of the rows
 - a row with dir "Auto-Deleveraging" is the winner's: AdlClose, in the round of that block, coin and liquidated user. The
   close price is the venue's; ``markPx`` is kept as the mark it states beside it;
 - else ``liquidation``: Liquidation, on the market or by the backstop;
-- else dir "Settlement", also one-sided, then against ``unobserved``: Settlement;
+- else dir "Settlement", also one-sided, then against ``unobserved``: Settlement, which has no taker;
 - else Fill.
 """
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from events.errors import NumberError
 from events.model import (
@@ -29,9 +29,11 @@ from events.model import (
     PriceRule,
     Settlement,
     Taker,
+    VenueId,
 )
+from events.sources.book import TRADES_WINDOW_NS
 from events.sources.hyperliquid import numbers
-from events.sources.hyperliquid.desk import Desk, is_spot
+from events.sources.hyperliquid.desk import Desk, Refused, is_spot
 from events.sources.hyperliquid.numbers import Noise
 from events.sources.hyperliquid.shapes import FillRow, Forced
 
@@ -76,13 +78,6 @@ class Fault(NamedTuple):
     reason: str
     detail: str
     trade: int | None
-
-
-class _Refused(Exception):  # noqa: N818 - not an error: the way out of reading a trade that is to be quarantined
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
 
 
 class _Side(NamedTuple):
@@ -145,7 +140,7 @@ def book_trades(
         desk.row = line(members[-1])
         try:
             _book_group(desk, members, [rows[index] for index in members], rounds)
-        except _Refused as refused:
+        except Refused as refused:
             for index in members:
                 desk.row = line(index)
                 desk.quarantine(refused.reason, refused.detail, raw(index))
@@ -157,21 +152,22 @@ def _book_group(
     good: list[tuple[str, FillRow]] = []
     for entry in entries:
         if isinstance(entry, Fault):
-            raise _Refused(entry.reason, entry.detail)
+            raise Refused(entry.reason, entry.detail)
         good.append(entry)
     _, first = good[0]
-    if first.tid and desk.at_ns == desk.book.trades_at_ns and first.tid in desk.book.trades:
+    remembered = desk.at_ns // TRADES_WINDOW_NS == desk.book.trades_at_ns // TRADES_WINDOW_NS
+    if first.tid and remembered and first.tid in desk.book.trades:
         desk.duplicate("trade", len(good))
         return
     if len(good) == 1 and first.dir == SETTLEMENT:
         trade = _read(desk, good)
         _emit_settlement(desk, trade)
     elif len(good) == 1:
-        raise _Refused("one-sided", f"trade {first.tid} has one side only.")
+        raise Refused("one-sided", f"trade {first.tid} has one side only.")
     elif len(good) > 2:  # noqa: PLR2004 - a trade has two sides
-        raise _Refused("repeated-trade", f"trade {first.tid} has {len(good)} sides.")
+        raise Refused("repeated-trade", f"trade {first.tid} has {len(good)} sides.")
     elif members[1] != members[0] + 1:
-        raise _Refused("not-adjacent", f"the two sides of trade {first.tid} are not next to each other.")
+        raise Refused("not-adjacent", f"the two sides of trade {first.tid} are not next to each other.")
     else:
         _check_pair(first, good[1][1])
         trade = _read(desk, good)
@@ -181,10 +177,10 @@ def _book_group(
 
 def _check_pair(first: FillRow, second: FillRow) -> None:
     if first.side == second.side:
-        raise _Refused("unequal-pair", f"both sides of trade {first.tid} are {first.side}.")
+        raise Refused("unequal-pair", f"both sides of trade {first.tid} are {first.side}.")
     for field in ("coin", "px", "sz", "time", "hash", "liquidation"):
         if getattr(first, field) != getattr(second, field):
-            raise _Refused("unequal-pair", f"the two sides of trade {first.tid} differ in {field}.")
+            raise Refused("unequal-pair", f"the two sides of trade {first.tid} differ in {field}.")
 
 
 def _read(desk: Desk, rows: list[tuple[str, FillRow]]) -> _Trade:
@@ -192,9 +188,9 @@ def _read(desk: Desk, rows: list[tuple[str, FillRow]]) -> _Trade:
     row = rows[0][1]
     for _, each in rows:
         if each.dir not in DIRS:
-            raise _Refused("unknown-dir", f"the dir {each.dir!r} is not known.")
+            raise Refused("unknown-dir", f"the dir {each.dir!r} is not known.")
         if each.fee_token != _USDC:
-            raise _Refused("fee-token", f"a perp's fee is paid in {each.fee_token!r}.")
+            raise Refused("fee-token", f"a perp's fee is paid in {each.fee_token!r}.")
     listed = desk.listing(row.coin)
     noise: list[Noise] = []
     try:
@@ -202,7 +198,7 @@ def _read(desk: Desk, rows: list[tuple[str, FillRow]]) -> _Trade:
         size = numbers.size(row.sz, listed.size_decimals, noise)
         sides: dict[str, _Side] = {each.side: _side(name, each, listed, noise) for name, each in rows}
     except NumberError as error:
-        raise _Refused("number", error.message) from error
+        raise Refused("number", error.message) from error
     return _Trade(sides, listed, price, size, noise)
 
 
@@ -237,17 +233,18 @@ def _emit(desk: Desk, trade: _Trade, rounds: dict[tuple[int, int], int]) -> None
     elif dirs == (SETTLEMENT, SETTLEMENT):
         _emit_settlement(desk, trade)
     elif SETTLEMENT in dirs:
-        raise _Refused("unequal-pair", "one side settles and the other does not.")
+        raise Refused("unequal-pair", "one side settles and the other does not.")
     elif forced is not None:
         _emit_liquidation(desk, trade, buyer, seller, forced)
     elif any(each in _LIQUIDATED for each in dirs):
-        raise _Refused("liquidation-missing", "a side is liquidated, and the rows do not say whose liquidation it is.")
+        raise Refused("liquidation-missing", "a side is liquidated, and the rows do not say whose liquidation it is.")
     else:
         taker = _taker(buyer.row, seller.row)
         if taker is Taker.UNKNOWN:
-            raise _Refused("taker", "a trade has exactly one taker.")
+            raise Refused("taker", "a trade has exactly one taker.")
         market, buyer_id, seller_id = _begin(desk, trade)
-        desk.sink.emit(Fill(desk.at_ns, desk.source, desk.row, market, buyer_id, seller_id, *_terms(trade, buyer, seller)))
+        terms = _terms(trade, buyer, seller, taker)
+        desk.sink.emit(Fill(desk.at_ns, desk.source, desk.row, market, buyer_id, seller_id, *terms))
         desk.settle(trade.noise)
 
 
@@ -257,21 +254,24 @@ def _taker(buyer: FillRow, seller: FillRow) -> Taker:
     return Taker.BUYER if buyer.crossed else Taker.SELLER
 
 
-def _terms(trade: _Trade, buyer: _Side, seller: _Side) -> tuple[int, int, int, int, int, Taker, int, int, int, int, int, int]:
-    """Return the fields that a Fill and a Liquidation share, from the price on."""
+_Terms: TypeAlias = tuple[int, int, int, int, VenueId, Taker, VenueId, VenueId, int | None, int | None, int | None, int | None]
+
+
+def _terms(trade: _Trade, buyer: _Side | None, seller: _Side | None, taker: Taker) -> _Terms:
+    """Return the fields that all trades share, from the price on. A side that is not there claims nothing."""
     return (
         trade.price,
         trade.size,
-        buyer.fee,
-        seller.fee,
-        buyer.row.tid,
-        _taker(buyer.row, seller.row),
-        buyer.row.oid,
-        seller.row.oid,
-        buyer.start,
-        seller.start,
-        buyer.profit,
-        seller.profit,
+        buyer.fee if buyer else 0,
+        seller.fee if seller else 0,
+        next((side.row.tid for side in trade.sides.values()), 0) or None,
+        taker,
+        (buyer.row.oid or None) if buyer else None,
+        (seller.row.oid or None) if seller else None,
+        buyer.start if buyer else None,
+        seller.start if seller else None,
+        buyer.profit if buyer else None,
+        seller.profit if seller else None,
     )
 
 
@@ -279,16 +279,16 @@ def _mark(trade: _Trade, forced: Forced) -> int:
     try:
         return numbers.price(forced.mark_px, trade.listed.price_decimals, trade.noise, "residual.mark")
     except NumberError as error:
-        raise _Refused("number", error.message) from error
+        raise Refused("number", error.message) from error
 
 
 def _emit_liquidation(desk: Desk, trade: _Trade, buyer: _Side, seller: _Side, forced: Forced) -> None:
     method = _METHODS.get(forced.method)
     if method is None:
-        raise _Refused("unknown-method", f"the liquidation method {forced.method!r} is not known.")
+        raise Refused("unknown-method", f"the liquidation method {forced.method!r} is not known.")
     user = forced.liquidated_user.lower()
     if user not in (buyer.name.lower(), seller.name.lower()):
-        raise _Refused("liquidated-user", f"{user} is no side of its liquidation.")
+        raise Refused("liquidated-user", f"{user} is no side of its liquidation.")
     mark = _mark(trade, forced)
     market, buyer_id, seller_id = _begin(desk, trade)
     account = buyer_id if user == buyer.name.lower() else seller_id
@@ -300,7 +300,7 @@ def _emit_liquidation(desk: Desk, trade: _Trade, buyer: _Side, seller: _Side, fo
             market,
             buyer_id,
             seller_id,
-            *_terms(trade, buyer, seller),
+            *_terms(trade, buyer, seller, _taker(buyer.row, seller.row)),
             account,
             method,
             mark,
@@ -315,63 +315,50 @@ def _emit_adl(desk: Desk, trade: _Trade, buyer: _Side, seller: _Side, rounds: di
     winner, loser = (buyer, seller) if buyer.row.dir == ADL else (seller, buyer)
     forced = winner.row.liquidation
     if loser.row.dir == ADL or winner.name.lower() == loser.name.lower():
-        raise _Refused("two-winners", "both sides are closed as winners of one auto-deleveraging.")
+        raise Refused("two-winners", "both sides are closed as winners of one auto-deleveraging.")
     if forced is None:
-        raise _Refused("liquidation-missing", "an auto-deleveraging does not say whose position it closes.")
+        raise Refused("liquidation-missing", "an auto-deleveraging does not say whose position it closes.")
     if forced.liquidated_user.lower() != loser.name.lower():
-        raise _Refused("liquidated-user", f"{forced.liquidated_user} is not the other side of its auto-deleveraging.")
+        raise Refused("liquidated-user", f"{forced.liquidated_user} is not the other side of its auto-deleveraging.")
     mark = _mark(trade, forced)
     market, buyer_id, seller_id = _begin(desk, trade)
     winner_id, loser_id = (buyer_id, seller_id) if winner is buyer else (seller_id, buyer_id)
-    at = (desk.at_ns, desk.source, desk.row)
     number = rounds.get((market, loser_id))
     if number is None:
         number = rounds[market, loser_id] = desk.book.next_round
-        rule = PriceRule.PREVIOUS_MARK
-        desk.sink.emit(AdlRound(*at, number, loser_id, market, None, trade.price, rule, mark, None, None, None, (), None, None))
-    desk.sink.emit(
-        AdlClose(
-            *at,
-            market,
-            buyer_id,
-            seller_id,
-            trade.price,
-            trade.size,
-            buyer.fee,
-            seller.fee,
-            winner.row.tid,
-            number,
-            winner_id,
-            winner.start,
-            winner.profit,
-            None,
-            None,
-        )
-    )
+        desk.sink.emit(_round(desk, number, loser_id, market, trade.price, mark))
+    terms = _terms(trade, buyer, seller, _taker(buyer.row, seller.row))
+    head = (desk.at_ns, desk.source, desk.row, market, buyer_id, seller_id, *terms)
+    desk.sink.emit(AdlClose(*head, number, winner_id, mark, None, None))
     desk.settle(trade.noise)
+
+
+def _round(desk: Desk, number: int, loser: int, market: int, price: int, mark: int) -> AdlRound:
+    return AdlRound(
+        desk.at_ns,
+        desk.source,
+        desk.row,
+        round=number,
+        loser=loser,
+        market=market,
+        size=None,
+        price=price,
+        price_rule=PriceRule.PREVIOUS_MARK,
+        mark=mark,
+        oracle=None,
+        bankruptcy=None,
+        policy=None,
+        pools=(),
+        need_cash=None,
+        as_of=None,
+        cause=None,
+        seed=None,
+    )
 
 
 def _emit_settlement(desk: Desk, trade: _Trade) -> None:
     buyer, seller = trade.sides.get("B"), trade.sides.get("A")
-    if any(side.fee for side in trade.sides.values()):
-        raise _Refused("settlement-fee", "a settlement has a fee.")
-    [number, *_] = [side.row.tid for side in trade.sides.values()]
     market, buyer_id, seller_id = _begin(desk, trade)
-    desk.sink.emit(
-        Settlement(
-            desk.at_ns,
-            desk.source,
-            desk.row,
-            market,
-            buyer_id,
-            seller_id,
-            trade.price,
-            trade.size,
-            number,
-            buyer.start if buyer else None,
-            seller.start if seller else None,
-            buyer.profit if buyer else None,
-            seller.profit if seller else None,
-        )
-    )
+    terms = _terms(trade, buyer, seller, Taker.UNKNOWN)
+    desk.sink.emit(Settlement(desk.at_ns, desk.source, desk.row, market, buyer_id, seller_id, *terms))
     desk.settle(trade.noise)

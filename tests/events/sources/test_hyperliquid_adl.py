@@ -22,6 +22,7 @@ from events.model import (
     PriceRule,
     Quarantined,
     Role,
+    Taker,
 )
 from events.sources.book import Book
 from events.sources.hyperliquid_adl import ROUND_ROWS_MAX, Row, open_feeds
@@ -56,7 +57,7 @@ class Desk:
     def __init__(self) -> None:
         self.book = Book()
         for number, name, role in RESERVED_ACCOUNTS:
-            self.book.observe(AccountOpened(0, 0, 0, number, name, number, role, MarginMode.UNKNOWN, True))
+            self.book.observe(AccountOpened(0, 0, 0, number, name, number, role, MarginMode.UNKNOWN, True, None))
         self.events: list[Event] = []
         self.tallies: Counter[str] = Counter()
 
@@ -134,11 +135,17 @@ def test_what_a_row_becomes(tmp_path: Path) -> None:
         size=28_530_000,
         buyer_fee=0,
         seller_fee=0,
-        trade=0,
+        trade=None,
+        taker=Taker.UNKNOWN,
+        buyer_order=None,
+        seller_order=None,
+        buyer_start_claim=-28_530_000,
+        seller_start_claim=None,
+        buyer_profit_claim=194_275035 * 10**6,
+        seller_profit_claim=None,
         round=0,
         winner=opening.account,
-        winner_start_claim=-28_530_000,
-        winner_profit_claim=194_275035 * 10**6,
+        mark=None,
         winner_equity_claim=34217_710639 * 10**6,
         rank_claim=None,
     )
@@ -147,7 +154,8 @@ def test_what_a_row_becomes(tmp_path: Path) -> None:
 def test_a_long_winner_sells(tmp_path: Path) -> None:
     close = read(written(tmp_path, row(position_size="100"))).events[-1]
     assert isinstance(close, AdlClose)
-    assert (close.seller, close.winner_start_claim) == (close.winner, 100_000_000)
+    assert (close.seller, close.seller_start_claim, close.buyer_start_claim) == (close.winner, 100_000_000, None)
+    assert (close.seller_profit_claim, close.buyer_profit_claim) == (194_275035 * 10**6, None)
 
 
 def test_a_close_of_more_than_the_position_is_recorded_as_it_is(tmp_path: Path) -> None:
@@ -210,6 +218,8 @@ def test_rows_of_one_time_market_and_loser_are_a_round(tmp_path: Path) -> None:
         (row(position_size="0"), "no-position"),
         (row(closed_pnl="NaN", adl_notional="629.79975"), "number"),
         (row(total_equity=""), "number"),
+        (row(total_equity="1e40"), "number"),
+        (row(total_equity="200000000000000000000000000.00000000001"), "number"),
         (row(entry_price="none"), "number"),
         (row(adl_notional="629.7997501"), "notional"),
     ],

@@ -19,6 +19,8 @@ from events.model import (
     RESERVED_ACCOUNTS,
     SEMANTICS,
     AccountOpened,
+    AdlCandidates,
+    AdlRound,
     Basis,
     Contract,
     Event,
@@ -27,6 +29,7 @@ from events.model import (
     MarginMode,
     MarginTier,
     MarketListed,
+    MarketStatus,
     Part,
     Reason,
     Role,
@@ -39,19 +42,21 @@ from events.sources.interchange import UNITS, Unit, fields_of, read_line, write_
 GOLDEN = Path(__file__).parents[2] / "golden" / "interchange.jsonl"
 
 OPENED = LedgerOpened(0, 0, 0, "venue", "USD", 8, SEMANTICS)
-MARKET = MarketListed(0, 0, 0, 0, "BTC", Contract.LINEAR, 1, 5, 1, 0, Basis.AVERAGE, False, (), None)
+MARKET = MarketListed(
+    0, 0, 0, 0, "BTC", Contract.LINEAR, 1, 5, 1, 0, 1, 1, Basis.AVERAGE, False, (), None, MarketStatus.TRADING
+)
 FILL = Fill(
-    1_760_130_964_831_000_000, 1, 7, 0, 4, 5, 1_000_005, 250_000, 45_000_000, -1, 9, Taker.BUYER, 3, 4, None, -250_000, 10**20,
-    None,
+    1_760_130_964_831_000_000, 1, 7, 0, 4, 5, 1_000_005, 250_000, 45_000_000, -1, 9, Taker.BUYER, 3, "o-4", None, -250_000,
+    10**20, None,
 )  # fmt: skip
 
 
 def account(number: int, name: str) -> AccountOpened:
-    return AccountOpened(0, 0, 0, number, name, number, Role.USER, MarginMode.CROSS, True)
+    return AccountOpened(0, 0, 0, number, name, number, Role.USER, MarginMode.CROSS, True, None)
 
 
 def reserved() -> list[Event]:
-    return [AccountOpened(0, 0, 0, n, name, n, role, MarginMode.UNKNOWN, True) for n, name, role in RESERVED_ACCOUNTS]
+    return [AccountOpened(0, 0, 0, n, name, n, role, MarginMode.UNKNOWN, True, None) for n, name, role in RESERVED_ACCOUNTS]
 
 
 def book_of(*events: Event) -> Book:
@@ -72,14 +77,13 @@ def whole(kind: inspect.IntType) -> st.SearchStrategy[int]:
     return st.integers(-(2**63) if kind.ge is None else kind.ge, 2**63 - 1 if kind.le is None else kind.le)
 
 
-def values(name: str, kind: inspect.Type, book: Book) -> st.SearchStrategy[Any]:  # noqa: PLR0911, PLR0912  # one case per type
+def values(name: str, kind: inspect.Type, book: Book) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one case per type
     match kind:
         case inspect.UnionType():
             parts = [part for part in kind.types if not isinstance(part, inspect.NoneType)]
-            if len(parts) == 2:  # a wide amount
-                some: st.SearchStrategy[Any] = st.integers(-(2**127), 2**127 - 1)
-            else:
-                some = values(name, parts[0], book)
+            some: st.SearchStrategy[Any] = st.one_of([values(name, part, book) for part in parts])
+            if {inspect.IntType, inspect.BytesType} <= {type(part) for part in parts}:  # a wide amount
+                some = st.integers(-(2**127), 2**127 - 1)
             return st.none() | some if len(parts) < len(kind.types) else some
         case inspect.IntType() if UNITS[name] is Unit.ACCOUNT:
             return st.integers(0, book.next_account - 1)
@@ -126,6 +130,11 @@ def next_event(kind: type[Event], book: Book) -> st.SearchStrategy[Event]:
         return st.sampled_from(sorted(symbols)).flatmap(
             lambda n: structs(MarketListed, book).map(lambda event: msgspec.structs.replace(event, market=n, symbol=symbols[n]))
         )
+    if kind is AdlCandidates:
+        if not book.next_round:
+            return structs(AdlRound, book)
+        rounds = st.integers(0, book.next_round - 1)
+        return st.builds(lambda event, number: msgspec.structs.replace(event, round=number), structs(kind, book), rounds)
     return structs(kind, book)
 
 
@@ -211,7 +220,7 @@ def test_a_line_as_it_looks() -> None:
     assert json.loads(write_line(8, FILL, small_book())) == {
         "seq": 8, "event": "Fill", "at": "2025-10-10T21:16:04.831000000Z", "source": 1, "row": 7, "market": "BTC",
         "buyer": "alice", "seller": "bob", "price": "100000.5", "size": "2.5", "buyer_fee": "0.45", "seller_fee": "-0.00000001",
-        "trade": 9, "taker": "buyer", "buyer_order": 3, "seller_order": 4, "buyer_start_claim": None,
+        "trade": 9, "taker": "buyer", "buyer_order": 3, "seller_order": "o-4", "buyer_start_claim": None,
         "seller_start_claim": "-2.5", "buyer_profit_claim": "1000000000000", "seller_profit_claim": None,
     }  # fmt: skip
 
@@ -241,7 +250,11 @@ def changed(**changes: Any) -> bytes:
         ({"price": "0"}, "price"),
         ({"size": "-1"}, "size"),
         ({"size": "99999999999999999999"}, "size"),
-        ({"trade": "9"}, "trade"),
+        ({"trade": "9"}, None),
+        ({"trade": None}, None),
+        ({"trade": ""}, "trade"),
+        ({"trade": "9" * 65}, "trade"),
+        ({"trade": [9]}, "trade"),
         ({"trade": True}, "trade"),
         ({"trade": -1}, "trade"),
         ({"taker": "Buyer"}, "taker"),
@@ -316,6 +329,17 @@ def test_an_account_that_was_not_opened_has_no_line() -> None:
     transfer = Transfer(0, 0, 0, FIRST_FREE_ACCOUNT + 9, 4, 1, Reason.DEPOSIT, None)
     with pytest.raises(BadInputError, match="not opened"):
         write_line(8, transfer, small_book())
+
+
+def test_candidates_of_a_round_that_has_not_begun_have_no_line() -> None:
+    listed = AdlCandidates(0, 0, 0, 0, 1, 1, ())
+    with pytest.raises(BadInputError, match="not opened"):
+        write_line(8, listed, small_book())
+    head = b'{"seq":8,"event":"AdlCandidates","at":"2025-10-10T00:00:00Z","source":0,"row":0,'
+    line = head + b'"round":%s,"part":1,"parts":1,"candidates":[]}'
+    for wrong in (b"0", b"-1", b'"0"', b"null", b"true"):
+        with pytest.raises(BadInputError, match="round"):
+            read_line(line % wrong, small_book(), file="f", row=8)
 
 
 def test_an_account_may_be_its_own_owner_or_another_s() -> None:

@@ -49,6 +49,7 @@ def test_a_fingerprint_is_of_the_file_and_of_its_content(tmp_path: Path, coding:
         hashlib.sha256(TEXT).digest(),
         len(TEXT),
         4,
+        (hashlib.sha256(TEXT).digest(),),
     )
 
 
@@ -104,6 +105,80 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert list(read_lines(path)) == []
     assert fingerprint(path).lines == 0
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "f"
+    for content, lines in ((b"\xef\xbb\xbfa\nb", [b"a", b"b"]), (b"\xef\xbb\xbf", []), (b"\xef\xbb\xbf\n", [b""])):
+        path.write_bytes(CODINGS[coding](content))
+        file = fingerprint(path)
+        for given_file in (path, file):
+            assert [line for _, line in read_lines(given_file)] == lines
+        assert file.lines == len(lines)
+        assert file.content_sha256 == hashlib.sha256(content).digest()
+
+
+BLOCK = 64
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", BLOCK)
+
+
+LONG = b"".join(b"line %d\n" % number for number in range(100))
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_file_that_grew_gives_what_was_fingerprinted(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "f"
+    for content in (LONG, LONG[:-1], LONG[:BLOCK], b""):
+        path.write_bytes(CODINGS[coding](content))
+        file = fingerprint(path)
+        path.write_bytes(CODINGS[coding](content + b"more\nand more\n" * 50))
+        assert b"".join(read_chunks(file)) == content
+        assert [line for _, line in read_lines(file)] == content.splitlines()
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        LONG[: 3 * BLOCK],
+        LONG[: 3 * BLOCK + 5],
+        LONG[: 3 * BLOCK] + b"X" + LONG[3 * BLOCK + 1 :],
+        LONG[: 3 * BLOCK] + b"\n" + LONG[3 * BLOCK :],
+        LONG[: 4 * BLOCK - 1] + b"X",
+    ],
+)
+def test_a_file_that_changed_gives_nothing_that_was_not_fingerprinted(tmp_path: Path, coding: str, changed: bytes) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(CODINGS[coding](LONG))
+    file = fingerprint(path)
+    path.write_bytes(CODINGS[coding](changed))
+    with pytest.raises(BadInputError, match=r"f: this file changed while it was read. Give the file back"):
+        list(read_lines(file))
+    # What was given out before the error is good.
+    chunks = read_chunks(file)
+    assert b"".join(next(chunks) for _ in range(3)) == LONG[: 3 * BLOCK]
+    with pytest.raises(BadInputError):
+        next(chunks)
+    path.write_bytes(COMPRESSED["zst"](LONG))
+    assert [line for _, line in read_lines(file)] == LONG.splitlines()
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("coding", COMPRESSED)
+def test_a_compressed_file_that_was_cut_has_changed(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(COMPRESSED[coding](LONG))
+    file = fingerprint(path)
+    path.write_bytes(COMPRESSED[coding](LONG)[:-12])
+    with pytest.raises(BadInputError, match="changed while it was read"):
+        list(read_lines(file))
 
 
 def test_a_line_over_the_limit_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import NumberError
-from events.model import Basis, Contract, MarketListed
+from events.model import Basis, Contract, MarketListed, MarketStatus
 from events.units import notional, parse_units, quantise
 from replay.core.basis import average_entry, opening_cost, restate, shift, trade, truncated_entry
-from replay.core.evolve import market_of
+from replay.core.listing import market_of
 from replay.core.state import ENTRY_UNKNOWN, PROFIT_UNKNOWN, SIZE_UNKNOWN, Market, Position
 
 Trade = tuple[int, int]  # signed quantity, price
@@ -28,7 +28,9 @@ def market(
     decimals: tuple[int, int, int] = (2, 3, 0),
 ) -> Market:
     price, size, mult = decimals
-    listed = MarketListed(0, 0, 0, 0, "M", contract, price, size, multiplier, mult, basis, False, (), None)
+    listed = MarketListed(
+        0, 0, 0, 0, "M", contract, price, size, multiplier, mult, 1, 1, basis, False, (), None, MarketStatus.TRADING
+    )
     return market_of(listed, MONEY_DECIMALS)
 
 
@@ -199,7 +201,12 @@ FRESH = SIZE_UNKNOWN | ENTRY_UNKNOWN
         (Position(unknown=FRESH), 5, None, Position(5, 0, 0, ENTRY_UNKNOWN)),
         (Position(unknown=FRESH), 0, None, Position()),
         (Position(unknown=FRESH), None, None, Position(unknown=FRESH)),
-        (Position(3, 30, 7), None, None, Position(3, 0, 7, FRESH)),
+        (Position(3, 30, 7), None, None, Position(3, 0, 7, FRESH | PROFIT_UNKNOWN)),
+        (Position(3, 30, 7), 3, None, Position(3, 30, 7)),
+        (Position(3, 0, 7, ENTRY_UNKNOWN), 3, None, Position(3, 0, 7, ENTRY_UNKNOWN)),
+        (Position(3, 0, 7, ENTRY_UNKNOWN), 3, 30, Position(3, 30, 7)),
+        (Position(0, 0, 7), 0, None, Position(0, 0, 7)),
+        (Position(0, 0, 7), 5, None, Position(5, 0, 7, ENTRY_UNKNOWN | PROFIT_UNKNOWN)),
         (Position(3, 30, 7), 3, 31, Position(3, 31, 7)),
         (Position(3, 30, 7), 4, 40, Position(4, 40, 7, PROFIT_UNKNOWN)),
         (Position(3, 30, 7), 0, None, Position(0, 0, 7, PROFIT_UNKNOWN)),
@@ -209,6 +216,13 @@ FRESH = SIZE_UNKNOWN | ENTRY_UNKNOWN
 def test_levels_are_set_to(before: Position, size: int | None, cost: int | None, after: Position) -> None:
     restate(before, size, cost)
     assert before == after
+
+
+def test_profit_stays_unknown_across_a_gap() -> None:
+    position = Position(3, 30, 7)
+    restate(position, None, None)
+    restate(position, 3, 30)
+    assert position == Position(3, 30, 7, PROFIT_UNKNOWN)
 
 
 def test_a_holding_moved_without_a_price_has_no_entry() -> None:

@@ -192,6 +192,7 @@ def test_the_fund_pays_first_and_the_backstop_takes_what_it_covered(bankrupt: Ca
     assert isinstance(draw, InsuranceDraw)
     assert isinstance(taken, Liquidation)
     assert (draw.cash, draw.deficit) == (EQUITY_OF_LOSS, EQUITY_OF_LOSS)
+    assert (draw.market, draw.round, draw.reference) == (None, None, None)
     assert (taken.method, taken.buyer, taken.price, taken.size) == (Method.BACKSTOP, HOUSE, 900, 10)
     assert (state.cash[FUND], state.cash[LOSER]) == (5, 0)
 
@@ -212,7 +213,9 @@ def test_what_the_fund_cannot_pay_is_deleveraged(bankrupt: Callable[..., State])
         (7, 7, LOSER, 6, 967),
         (8, 8, LOSER, 4, 967),
     ]
-    assert [(e.rank_claim, e.winner_start_claim, e.trade) for e in (first, second)] == [(1, -6, 1_000), (2, -20, 1_001)]
+    assert [(e.rank_claim, e.trade, e.mark) for e in (first, second)] == [(1, 1_000, 900), (2, 1_001, 900)]
+    # Each side as it stands just before its close.
+    assert [(e.buyer_start_claim, e.seller_start_claim) for e in (first, second)] == [(-6, 10), (-20, 4)]
     assert isinstance(residue, Transfer)
     assert (residue.payer, residue.payee, residue.reason) == (LOSER, ROUNDING, Reason.RESIDUAL)
     assert 0 < residue.cash < 10 * LOT
@@ -225,6 +228,8 @@ def test_the_backstop_takes_over_what_no_candidate_can(stage: Stage) -> None:
     assert isinstance(close, AdlClose)
     assert isinstance(rest, Liquidation)
     assert (rest.method, rest.buyer, rest.size, rest.price) == (Method.TAKEOVER, HOUSE, 4, 1_000)
+    # The closes before it changed the account; what it was before them is not claimed of it.
+    assert (rest.equity_claim, rest.requirement_claim) == (None, None)
     assert state.cash[LOSER] == 0
 
 
@@ -276,6 +281,9 @@ def test_what_cannot_be_decided_is_refused(stage: Stage) -> None:
     without_policy = [event for event in events if not isinstance(event, PolicyAdopted)]
     with pytest.raises(MisuseError, match="no ADL policy is in force"):
         decide(fold(without_policy), LOSER, VENUE, MOMENT, {})
+    for_none = [msgspec.structs.replace(event, markets=()) if isinstance(event, PolicyAdopted) else event for event in events]
+    with pytest.raises(MisuseError, match="no ADL policy is in force for M0"):
+        decide(fold(for_none), LOSER, VENUE, MOMENT, {})
     with pytest.raises(MisuseError, match="nothing can be decided about account 6"):
         decide(fold(events[:-1]), LOSER, VENUE, MOMENT, {})
     unknown_price = stage([(0, {0: (10, 1_000)})], [900], preset=PROFIT_TIMES_LEVERAGE._replace(price="previous-mark"))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from events.model import (
+    EXTERNAL,
+    UNOBSERVED,
     AccountOpened,
     AnyEvent,
     Basis,
@@ -20,6 +22,7 @@ from events.model import (
     MarginMode,
     MarginTier,
     MarketListed,
+    MarketStatus,
     Opening,
     OpenPosition,
     PriceTick,
@@ -32,15 +35,16 @@ from replay.core.state import State
 from replay.testing.streams import beginning, records
 
 LOSER, OTHER = 4, 5
-FLAT_RATE = (MarginTier(0, 200_000, 100_000),)
-TIERS = (MarginTier(0, 100_000, 50_000), MarginTier(10**9, 200_000, 100_000), MarginTier(5 * 10**9, 500_000, 333_333))
+FLAT_RATE = (MarginTier(0, 2 * 10**11, 10**11),)
+THIRD = 10**12 // 3  # a rate that no ppm can state
+TIERS = (MarginTier(0, 10**11, 5 * 10**10), MarginTier(10**9, 2 * 10**11, 10**11), MarginTier(5 * 10**9, 2 * THIRD, THIRD))
 
 
 def build(
     money_decimals: int, cash: int | None, markets: list[MarketListed], held: list[tuple[int, int]], *more: AnyEvent
 ) -> State:
     """Return a state where ``held`` gives (size, mark) by market for LOSER, with ``cash``; a mark of 0 is none."""
-    accounts = [AccountOpened(0, 0, 0, a, f"a{a}", a, Role.USER, MarginMode.CROSS, False) for a in (LOSER, OTHER)]
+    accounts = [AccountOpened(0, 0, 0, a, f"a{a}", a, Role.USER, MarginMode.CROSS, False, None) for a in (LOSER, OTHER)]
     ticks = [PriceTick(0, 0, 0, market, mark, None) for market, (_, mark) in enumerate(held) if mark]
     stated = tuple(OpenPosition(market, size, None, 0) for market, (size, _) in enumerate(held) if size)
     opening = Opening(0, 0, 0, LOSER, cash, stated)
@@ -56,7 +60,11 @@ def listed(
     decimals: tuple[int, int] = (2, 3),
     tiers: tuple[MarginTier, ...] = FLAT_RATE,
 ) -> MarketListed:
-    return MarketListed(0, 0, 0, number, f"M{number}", contract, *decimals, 1, 0, Basis.AVERAGE, False, tiers, None)
+    price, size = decimals
+    return MarketListed(
+        0, 0, 0, number, f"M{number}", contract, price, size, 1, 0, 1, 1,
+        Basis.AVERAGE, False, tiers, None, MarketStatus.TRADING,
+    )  # fmt: skip
 
 
 def linear(cash: int | None, *held: tuple[int, int], tiers: tuple[MarginTier, ...] = FLAT_RATE) -> State:
@@ -66,7 +74,8 @@ def linear(cash: int | None, *held: tuple[int, int], tiers: tuple[MarginTier, ..
 def trade(state: State, market: int, size: int, price: int) -> None:
     """Close or open ``size`` of LOSER's position at a price that need not be positive."""
     buyer, seller = (LOSER, OTHER) if size > 0 else (OTHER, LOSER)
-    fill = Fill(0, 0, 0, market, buyer, seller, price, abs(size), 0, 0, 0, Taker.UNKNOWN, 0, 0, None, None, None, None)
+    unsaid = (None, None, None, None, None, None)
+    fill = Fill(0, 0, 0, market, buyer, seller, price, abs(size), 0, 0, None, Taker.UNKNOWN, *unsaid)
     evolve(state, fill, state.seq + 1)
 
 
@@ -98,6 +107,39 @@ def test_equity_is_undecidable_where_an_input_is_missing(state: State, known: bo
     assert (margin.equity(state, LOSER) is not None) is known
 
 
+def test_of_the_accounts_that_stand_for_many_nothing_is_decidable() -> None:
+    state = linear(10, (5, 100))
+    assert state.positions[0][UNOBSERVED].size == -5
+    for account in (EXTERNAL, UNOBSERVED):
+        assert state.cash_known[account]
+        assert margin.equity(state, account) is None
+        assert margin.maintenance(state, account) is margin.initial(state, account) is None
+        assert margin.unrealised(state, account, 0) is margin.bankruptcy_price(state, account, 0) is None
+
+
+def test_where_cash_is_not_known_a_position_never_stated_is_not_known() -> None:
+    never = Opening(0, 0, 0, OTHER, None, ())
+    first = Opening(0, 0, 0, OTHER, None, (OpenPosition(0, 5, 90, 2),))
+    flat = Opening(0, 0, 0, OTHER, None, (OpenPosition(1, 0, None, 0),))
+    asked = (margin.maintenance, margin.initial)
+
+    def state_of(*more: AnyEvent) -> State:
+        return build(8, 0, [listed(0), listed(1)], [(0, 100), (0, 100)], *more)
+
+    assert [ask(state_of(never), OTHER) for ask in asked] == [None, None]
+    assert margin.unrealised(state_of(never), OTHER, 0) is None
+    # The margin of one position is no margin of the account while the other market is open.
+    state = state_of(first)
+    assert [ask(state, OTHER) for ask in asked] == [None, None]
+    assert (margin.unrealised(state, OTHER, 0), margin.unrealised(state, OTHER, 1)) == (5 * 10 * 1_000, None)
+    state = state_of(first, flat)
+    assert [ask(state, OTHER) for ask in asked] == [5 * 100 * 1_000 // 10, 5 * 100 * 1_000 // 5]
+    # With cash, what was never stated is flat.
+    state = state_of(first, Opening(0, 0, 0, OTHER, 0, ()))
+    assert margin.maintenance(state, OTHER) == 5 * 100 * 1_000 // 10
+    assert margin.unrealised(state, OTHER, 1) == 0
+
+
 def test_unrealised_profit_needs_an_entry() -> None:
     state = linear(0, (5, 100), (0, 100))
     assert (margin.unrealised(state, LOSER, 0), margin.entry_price(state, LOSER, 0)) == (None, None)
@@ -116,19 +158,18 @@ def test_margin_is_marginal_and_rounded_up_once(size: int, mark: int) -> None:
     inside = [max(min(notional, bound) - tier.floor_cash, 0) for tier, bound in zip(TIERS, bounds, strict=True)]
     state = linear(None, (size, mark), tiers=TIERS)
     for asked, rates in (
-        (margin.maintenance, [tier.maintenance_ppm for tier in TIERS]),
-        (margin.initial, [tier.initial_ppm for tier in TIERS]),
+        (margin.maintenance, [tier.maintenance_ppt for tier in TIERS]),
+        (margin.initial, [tier.initial_ppt for tier in TIERS]),
     ):
-        assert asked(state, LOSER) == ceil(sum(Fraction(part * rate, 10**6) for part, rate in zip(inside, rates, strict=True)))
+        assert asked(state, LOSER) == ceil(sum(Fraction(part * rate, 10**12) for part, rate in zip(inside, rates, strict=True)))
 
 
 @given(st.lists(st.tuples(sizes, marks), min_size=1, max_size=3))
 def test_margin_of_an_account_is_the_sum_over_its_positions(held: list[tuple[int, int]]) -> None:
-    state = linear(0, *held)
-    parts = [margin.position_maintenance(state, LOSER, market) for market in range(len(held))]
-    assert margin.maintenance(state, LOSER) == sum(part for part in parts if part is not None)
-    firsts = [margin.position_initial(state, LOSER, market) for market in range(len(held))]
-    assert margin.initial(state, LOSER) == sum(part for part in firsts if part is not None)
+    state, alone = linear(0, *held), [linear(0, one) for one in held]
+    for asked in (margin.maintenance, margin.initial):
+        parts = [asked(one, LOSER) for one in alone]
+        assert asked(state, LOSER) == sum(part for part in parts if part is not None)
 
 
 def test_margin_is_undecidable_without_tiers_or_mark() -> None:
@@ -203,6 +244,9 @@ def test_it_is_undecidable_where_an_input_is_missing() -> None:
 
 def test_the_only_position_needs_no_tiers() -> None:
     assert margin.bankruptcy_price(linear(-500_000, (5, 120), tiers=()), LOSER, 0) == 100
+    flat = Opening(0, 0, 0, LOSER, None, (OpenPosition(1, 0, None, 0),))
+    markets = [listed(number, tiers=()) for number in (0, 1)]
+    assert margin.bankruptcy_price(build(8, -500_000, markets, [(5, 120), (0, 0)], flat), LOSER, 0) == 100
 
 
 @given(st.integers(-(10**12), 10**12), sizes, marks)
@@ -254,7 +298,7 @@ def dydx_state(given_: dict[str, list[dict[str, str]]], params: dict[str, dict[s
     for number, perp in enumerate(perps):
         rules = params["markets"][perp]
         initial = int(rules["initial_margin_ppm"])
-        tier = MarginTier(0, initial, initial * int(rules["maintenance_fraction_ppm"]) // 10**6)
+        tier = MarginTier(0, initial * 10**6, initial * int(rules["maintenance_fraction_ppm"]))
         markets.append(replace(listed(number, decimals=(9, 9)), tiers=(tier,)))
         size = next(position["base_quantums"] for position in given_["positions"] if position["perp"] == perp)
         oracle = Fraction(given_["prices"][perp]["oracle"])  # type: ignore[call-overload]

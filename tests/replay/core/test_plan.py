@@ -9,14 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.model import (
+    FEES,
     UNOBSERVED,
     AccountOpened,
+    AdlCandidates,
     AdlRound,
     AnyEvent,
+    Candidate,
+    Completeness,
     Opening,
     OpenPosition,
     PriceRule,
+    PriceTick,
     Role,
+    SourceOpened,
 )
 from replay.core import margin
 from replay.core.evolve import evolve
@@ -59,7 +65,7 @@ def fold(events: Iterable[AnyEvent]) -> State:
 
 
 def a_round(size: int | None, **changes: Any) -> AdlRound:
-    opened = AdlRound(0, 0, 0, 0, LOSER, 0, size, None, PriceRule.BANKRUPTCY, None, None, None, 0, (), None, None)
+    opened = AdlRound(0, 0, 0, 0, LOSER, 0, size, None, PriceRule.BANKRUPTCY, None, None, None, 0, (), None, None, None, None)
     return msgspec.structs.replace(opened, **changes)
 
 
@@ -184,6 +190,42 @@ def test_a_position_that_cost_nothing_has_a_score() -> None:
     assert score(RULE, -5, 5, 0, 10) == Score(-10, 1)
 
 
+def test_who_is_a_candidate_is_what_the_venue_states_and_else_the_users(stage: Stage) -> None:
+    trader = (10**9, {0: (-10, 1_200)})
+    state = fold(stage([(0, {0: (60, 1_000)}), trader, trader, trader], [900]))
+
+    def winners(role: Role, exempt: bool | None) -> list[int]:
+        opened = msgspec.structs.replace(state.accounts[8], role=role, adl_exempt=exempt, new=False)
+        evolve(state, opened, state.seq + 1)
+        return [close.winner for close in the_plan(state).closes]
+
+    for role in (Role.USER, Role.VAULT, Role.FUND, Role.LIQUIDATOR):
+        assert winners(role, exempt=True) == [7, 9]
+        assert winners(role, exempt=False) == [7, 8, 9]
+        assert winners(role, exempt=None) == ([7, 8, 9] if role is Role.USER else [7, 9])
+
+
+def candidates(part: int, parts: int, *accounts: int) -> AdlCandidates:
+    return AdlCandidates(0, 0, 0, 0, part, parts, tuple(Candidate(account, None, None, None, None) for account in accounts))
+
+
+def test_where_the_venue_lists_whom_it_ranked_these_are_the_candidates(stage: Stage) -> None:
+    trader = (10**9, {0: (-10, 1_200)})
+    # Account 10 holds the loser's side.
+    state = fold([*stage([(0, {0: (50, 1_000)}), trader, trader, trader, (0, {0: (5, 1_000)})], [900]), a_round(50)])
+    evolve(state, candidates(1, 2, 9, LOSER, FEES), state.seq + 1)
+    assert the_plan(state).missing == ("candidate list: record incomplete",)  # there is a list, and this is half of it
+    evolve(state, candidates(2, 2, 10, UNOBSERVED, 7), state.seq + 1)
+    made = the_plan(state)
+    assert ([close.winner for close in made.closes], made.remaining) == ([7, 9], 30)
+    # The list outdoes roles, and only those on it have to be known.
+    evolve(state, msgspec.structs.replace(state.accounts[9], role=Role.VAULT, adl_exempt=True, new=False), state.seq + 1)
+    evolve(state, Opening(0, 0, 0, 8, None, (OpenPosition(0, None, None, 0),)), state.seq + 1)
+    assert the_plan(state) == made
+    evolve(state, Opening(0, 0, 0, 7, None, (OpenPosition(0, None, None, 0),)), state.seq + 1)
+    assert the_plan(state).missing == ("candidate list: record incomplete", "entry price")
+
+
 def test_the_venues_own_accounts_are_no_candidates(stage: Stage) -> None:
     state = fold(stage([(0, {0: (30, 1_000)}), (10**9, {0: (-10, 1_200)})], [900]))
     assert state.positions[0][5].size == -20
@@ -208,7 +250,11 @@ def test_a_price_by_another_rule(stage: Stage) -> None:
     assert plan(state, a_round(10), AT_MARK).closes[0].price == 900
     assert plan(state, a_round(10, price=888), policy_of(price="stated")).closes[0].price == 888
     assert plan(state, a_round(10), policy_of(price="stated")).missing == ("price of the round",)
-    assert plan(state, a_round(10), policy_of(price="previous-mark")).missing == ("previous mark price",)
+    before = policy_of(price="previous-mark")
+    assert plan(state, a_round(10), before).missing == ("previous mark price",)
+    evolve(state, PriceTick(0, 0, 0, 0, 890, None), state.seq + 1)
+    evolve(state, PriceTick(0, 0, 0, 0, None, 895), state.seq + 1)  # which states no mark
+    assert plan(state, a_round(10), before).closes[0].price == 900
 
 
 def test_without_a_stated_size_the_whole_position_is_the_target(stage: Stage) -> None:
@@ -259,7 +305,7 @@ def missing_of(events: list[AnyEvent], opened: AdlRound | None = None, policy: P
 
 def with_unknown_trader(events: list[AnyEvent], *positions: OpenPosition, cash: int | None = None) -> list[AnyEvent]:
     account = len([event for event in events if isinstance(event, AccountOpened)])
-    trader = AccountOpened(0, 0, 0, account, "new", account, Role.USER, fold(events).accounts[6].margin, False)
+    trader = AccountOpened(0, 0, 0, account, "new", account, Role.USER, fold(events).accounts[6].margin, False, None)
     other = msgspec.structs.replace(trader, account=account + 1, name="other", owner=account + 1)
     mirrored = tuple(msgspec.structs.replace(p, size=None if p.size is None else -p.size) for p in positions)
     return [*events, trader, other, Opening(0, 0, 0, account, cash, positions), Opening(0, 0, 0, account + 1, 1, mirrored)]
@@ -274,7 +320,7 @@ def test_no_mark(complete: list[AnyEvent]) -> None:
 
 
 def test_a_loser_that_is_not_on_record(complete: list[AnyEvent]) -> None:
-    trader = AccountOpened(0, 0, 0, 8, "new", 8, Role.USER, fold(complete).accounts[6].margin, False)
+    trader = AccountOpened(0, 0, 0, 8, "new", 8, Role.USER, fold(complete).accounts[6].margin, False, None)
     assert missing_of([*complete, trader], a_round(None, loser=8)) == ("loser's position", "cash of account")
 
 
@@ -290,12 +336,38 @@ def test_entry_of_a_candidate(complete: list[AnyEvent]) -> None:
     assert missing_of(with_unknown_trader(complete, OpenPosition(0, -5, None, 0), cash=10)) == ("entry price",)
 
 
-def test_a_part_of_the_venue_that_is_not_on_record(complete: list[AnyEvent]) -> None:
+def test_what_unobserved_holds_proves_nothing(complete: list[AnyEvent]) -> None:
+    """A record that is called complete is so whatever is left over, and another is not where nothing is."""
+    digest = b"\0" * 32
+    source = SourceOpened(0, 1, 0, "f", digest, digest, 1, "test", 1, None, None, "", Completeness.SAMPLED)
     events = with_unknown_trader(complete, OpenPosition(0, -5, 100, 2), cash=10)
-    state = fold(events[:-1])
-    assert state.positions[0][UNOBSERVED].size == 5
+    *rest, first, second = events
+    state = fold([*rest, msgspec.structs.replace(second, cash=2), first])
+    assert state.positions[0][UNOBSERVED].size == 0
+    assert plan(state, a_round(None), RULE).missing == ()
+    sampled = [source, *(msgspec.structs.replace(event, source=1) for event in (first, second))]
+    state = fold([*rest, *sampled])
+    assert state.positions[0][UNOBSERVED].size == 0
     assert plan(state, a_round(None), RULE).missing == ("candidate list: record incomplete",)
-    assert plan(fold(events), a_round(None), RULE).missing == ()
+    # A list of the venue's own needs no complete record.
+    for event in (a_round(None), candidates(1, 1, 7)):
+        evolve(state, event, state.seq + 1)
+    assert [close.winner for close in plan(state, a_round(None), RULE).closes] == [7]
+
+
+def test_an_account_that_may_hold_the_market(complete: list[AnyEvent]) -> None:
+    events = with_unknown_trader(complete)[:-2]
+    assert missing_of(events) == ("candidate list: record incomplete",)
+    venue = [msgspec.structs.replace(event, role=Role.VAULT) for event in events[-2:]]  # no candidates, whatever they hold
+    assert plan(fold([*events[:-2], *venue]), a_round(None), RULE).missing == ()
+    stated = [Opening(0, 0, 0, account, None, (OpenPosition(0, 0, None, 0),)) for account in (8, 9)]
+    assert plan(fold([*events, *stated]), a_round(None), RULE).missing == ()
+
+
+def test_in_a_market_that_nobody_holds_there_is_nobody_to_close(stage: Stage) -> None:
+    state = fold(stage([(10**9, {})], [900]))
+    assert rank(state, 0, -1, RULE) == ((), ())
+    assert plan(state, a_round(5), AT_MARK) == Plan((), (), 5)
 
 
 def test_a_position_of_unknown_size(complete: list[AnyEvent]) -> None:
@@ -305,7 +377,7 @@ def test_a_position_of_unknown_size(complete: list[AnyEvent]) -> None:
 
 def test_missing_inputs_come_in_one_order_and_once(complete: list[AnyEvent]) -> None:
     events = with_unknown_trader(complete[:-1], OpenPosition(0, 5, None, 0))
-    trader = AccountOpened(0, 0, 0, 10, "newer", 10, Role.USER, fold(complete).accounts[6].margin, False)
+    trader = AccountOpened(0, 0, 0, 10, "newer", 10, Role.USER, fold(complete).accounts[6].margin, False, None)
     names = missing_of([*events, trader], a_round(None, loser=10), None)
     assert names == tuple(name for name in MISSING_INPUTS if name in names)
     assert names == ("policy", "loser's position", "cash of account", "entry price", "mark price")

@@ -3,7 +3,18 @@ import pytest
 
 from events.codec import check, encode
 from events.errors import BadInputError
-from replay.core.policy import PROFIT_TIMES_LEVERAGE, ClosePrice, Condition, Insolvent, Policy, ReturnOn, adopt, parse_policy
+from replay.core.policy import (
+    PROFIT_TIMES_LEVERAGE,
+    ClosePrice,
+    Condition,
+    Insolvent,
+    Policy,
+    ReturnOn,
+    adopt,
+    parse_policy,
+    policy_for,
+)
+from replay.core.state import State
 
 ADOPTED = adopt(PROFIT_TIMES_LEVERAGE, policy=3, at_ns=7, source=1, row=2, by="risk desk")
 
@@ -46,6 +57,7 @@ def test_what_else_is_known(parameter: str, text: str, field: str, value: object
     [
         ("trigger", "equity < 0 or fund <= 0", "equity < 0; fund <= 0"),
         ("trigger", "", "equity < 0; fund <= 0"),
+        ("trigger", "equity < 0 and fund <= 0 and equity < 0", "equity < 0; fund <= 0"),
         ("scope", "same", "opposite"),
         ("key", "profit desc, equity <= 0 last, account asc", "profit/entry-notional * notional/equity desc"),
         ("key", "profit/notional * notional/equity desc", "equity <= 0 first; equity <= 0 last"),
@@ -64,3 +76,10 @@ def test_unknown_text_names_the_parameter_and_what_is_known(parameter: str, text
         parse_policy(msgspec.structs.replace(ADOPTED, **{parameter: text}))
     assert f"policy 3 (profit x leverage), parameter {parameter}:" in str(caught.value)
     assert known in str(caught.value)
+
+
+def test_in_force_for_a_market_is_the_last_policy_that_is_for_it() -> None:
+    markets = (None, (1, 2), (2,), None, (1,))
+    adopted = [adopt(PROFIT_TIMES_LEVERAGE, policy=n, at_ns=0, source=0, row=0, markets=m) for n, m in enumerate(markets)]
+    in_force = [[policy_for(State(policies=adopted[:count]), market) for market in range(3)] for count in range(6)]
+    assert in_force == [[None] * 3, [0, 0, 0], [0, 1, 1], [0, 1, 2], [3, 3, 3], [3, 4, 3]]

@@ -75,10 +75,10 @@ def test_what_is_no_array_of_objects_is_an_error(tmp_path: Path, text: str) -> N
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f"
     monkeypatch.setattr(elements, "_STRING_BYTES_MAX", 1000)
-    path.write_text('[{"a":"' + "x" * 200_000 + '"}]')
+    path.write_text('[{"a":"' + "x" * 2_000_000 + '"}]')
     with pytest.raises(BadInputError, match="a string does not end"):
         list(read_elements(path))
     monkeypatch.setattr(elements, "LINE_BYTES_MAX", 1000)
-    path.write_text('[{"a":[' + "1," * 100_000 + "1]}]")
+    path.write_text('[{"a":[' + "1," * 1_000_000 + "1]}]")
     with pytest.raises(BadInputError, match="over 1,000 bytes"):
         list(read_elements(path))

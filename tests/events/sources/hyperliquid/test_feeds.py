@@ -6,7 +6,7 @@ import lz4.frame
 import pytest
 
 from events.errors import BadInputError, MisuseError
-from events.sources.hyperliquid import FORMAT, FORMAT_VERSION, HEAD, open_feeds
+from events.sources.hyperliquid import FORMAT, FORMAT_VERSION, HEAD, feeds, open_feeds
 from events.sources.hyperliquid.feeds import KINDS, recognise
 from events.sources.reading import fingerprint
 
@@ -20,6 +20,7 @@ FILES: dict[str, tuple[str, bytes]] = {
     "asset_ctxs": ("d", b"time,coin,oracle_px,mark_px\r\n"),
     "account_value_snapshot": ("account_value_snapshot_1_2.json", b'[{"user":"x","account_value":1}]'),
     "perp_positions_by_market": ("perp_positions_by_market_1_2.json", b'[{"market_name":"x","positions":[]}]'),
+    "blocks_without_events": ("f", EMPTY_BLOCK * 3),
     "meta": ("e", b'{"universe":[{"szDecimals":1}]}'),
 }
 
@@ -37,12 +38,21 @@ def test_each_kind_is_told_by_its_content(tmp_path: Path, kind: str, compress: C
     assert (feed.granularity_ns, feed.clock, feed.completeness) == KINDS[kind][1:]
 
 
-def test_blocks_without_events_are_of_any_kind(tmp_path: Path) -> None:
+def test_blocks_without_events_are_a_stream_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(EMPTY_BLOCK)
     [feed] = open_feeds([fingerprint(path)])
-    assert feed.stream == "fills"
+    assert feed.stream == "blocks"
     assert len(list(feed.items(0))) == 1
+
+
+def test_a_first_event_may_come_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_PROBE_LINES", 2)
+    (tmp_path / "f").write_bytes(EMPTY_BLOCK * 5 + FILES["misc_events_by_block"][1])
+    assert recognise(tmp_path / "f") == "misc_events_by_block"
+    (tmp_path / "g").write_bytes(b"text\n" * 5 + EMPTY_BLOCK)
+    with pytest.raises(BadInputError, match="no Hyperliquid file"):
+        recognise(tmp_path / "g")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"some text", b'{"a":1}', b"[1,2]", b"\xff\x00"])

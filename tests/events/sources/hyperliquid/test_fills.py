@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from events.model import (
+    FEES,
     RAW_BYTES_MAX,
     ROUNDING,
     UNOBSERVED,
@@ -194,14 +195,17 @@ def test_the_quoted_adl_close(ledger: Callable[..., Tape]) -> None:
     assert (begun.round, begun.loser, begun.market, begun.size) == (0, 5, 0, None)
     assert (begun.price, begun.price_rule, begun.mark) == (22_075_000, PriceRule.PREVIOUS_MARK, 22_025_000)
     assert (begun.oracle, begun.bankruptcy, begun.policy, begun.pools) == (None, None, None, ())
-    assert (begun.seed, begun.candidates) == (None, None)
+    assert (begun.need_cash, begun.as_of, begun.cause, begun.seed) == (None, None, None, None)
     assert (close.round, close.winner, close.buyer, close.seller) == (0, 4, 4, 5)
     assert (close.price, close.size, close.trade) == (22_075_000, 28_530_000, 771334864158847)
-    assert (close.winner_start_claim, close.winner_profit_claim) == (-28_530_000, 194_275_035_000_000)
-    assert (close.winner_equity_claim, close.rank_claim) == (None, None)
+    assert (close.taker, close.buyer_order, close.seller_order) == (Taker.BUYER, 194018286846, 5)
+    assert (close.buyer_start_claim, close.buyer_profit_claim) == (-28_530_000, 194_275_035_000_000)
+    assert (close.seller_start_claim, close.seller_profit_claim) == (900_000_000, -1_000_000_000_000)
+    assert (close.mark, close.winner_equity_claim, close.rank_claim) == (22_025_000, None, None)
     assert found.book.account(HLP) == 5
 
 
+@pytest.mark.breaks("continuity")
 def test_a_round_is_of_one_block_coin_and_loser(ledger: Callable[..., Tape]) -> None:
     def close(trade: int, winner: int, loser: int, coin: str = "AVAX") -> list[Row]:
         forced = {"liquidatedUser": address(loser), "markPx": "22.025", "method": "backstop"}
@@ -225,13 +229,13 @@ def test_the_seller_may_be_the_winner_and_come_first(ledger: Callable[..., Tape]
     [close] = found.of(AdlClose)
     assert found.book.account_name(close.winner) == WINNER
     assert close.seller == close.winner
-    assert close.winner_start_claim == 28_530_000
+    assert close.seller_start_claim == 28_530_000
 
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_an_ordinary_trade_in_either_order(ledger: Callable[..., Tape], swapped: bool) -> None:
     rows = pair(5)
-    found = ledger(block(1, rows[::-1] if swapped else rows))
+    found = ledger(block(2, rows[::-1] if swapped else rows))
     [event] = found.of(Fill)
     names = [found.book.account_name(each) for each in (event.buyer, event.seller)]
     assert names == [address(1), address(2)]
@@ -242,9 +246,10 @@ def test_an_ordinary_trade_in_either_order(ledger: Callable[..., Tape], swapped:
 
 def test_optional_keys_are_known(ledger: Callable[..., Tape]) -> None:
     keys: dict[str, Any] = {"builder": address(9), "builderFee": "0.001", "deployerFee": "0.001", "cloid": "0x01", "twapId": 4}
-    assert ledger(block(1, pair(1, **keys))).tallies == {"rows_in": 2, "rows_used": 2}
+    assert ledger(block(2, pair(1, **keys))).tallies == {"rows_in": 2, "rows_used": 2}
 
 
+@pytest.mark.breaks("continuity")
 def test_an_address_is_one_account_in_any_case(ledger: Callable[..., Tape]) -> None:
     upper = "0x" + "AB" * 20
     rows = pair(1)
@@ -252,6 +257,7 @@ def test_an_address_is_one_account_in_any_case(ledger: Callable[..., Tape]) -> N
     assert [opened.name for opened in found.of(AccountOpened)] == [upper.lower(), address(2)]
 
 
+@pytest.mark.breaks("continuity")
 def test_settlements_are_paired_or_against_the_rest_of_the_venue(ledger: Callable[..., Tape]) -> None:
     terms: dict[str, Any] = {"dir": "Settlement", "fee": "0.0", "crossed": False}
     two = [changed(row, **terms) for row in pair(1, startPosition="-2.0")]
@@ -262,12 +268,32 @@ def test_settlements_are_paired_or_against_the_rest_of_the_venue(ledger: Callabl
     assert sides == [(4, 5), (4, UNOBSERVED), (UNOBSERVED, 5), (UNOBSERVED, 5)]
     claims = [(event.buyer_start_claim, event.seller_start_claim) for event in found.of(Settlement)]
     assert claims[:3] == [(-2_000_000, 2_000_000), (-2_000_000, None), (None, 2_000_000)]
+    ids = [(event.trade, event.taker, event.buyer_order, event.seller_order) for event in found.of(Settlement)]
+    assert ids == [
+        (1, Taker.UNKNOWN, 7, 7),
+        (None, Taker.UNKNOWN, 7, None),
+        (None, Taker.UNKNOWN, None, 7),
+        (8, Taker.UNKNOWN, None, 7),
+    ]
+
+
+def test_a_fee_of_a_settlement_is_booked(ledger: Callable[..., Tape]) -> None:
+    found = ledger(block(1, [changed(row, dir="Settlement") for row in pair(1)]))
+    [event] = found.of(Settlement)
+    assert (event.buyer_fee, event.seller_fee) == (10**10, 10**10)
+    assert found.state.cash[FEES] == 2 * 10**10
+
+
+def test_an_order_of_0_is_none(ledger: Callable[..., Tape]) -> None:
+    first, second = pair(1)
+    [event] = ledger(block(1, [changed(first, oid=0), second])).of(Fill)
+    assert (event.buyer_order, event.seller_order) == (None, 7)
 
 
 def test_a_trade_with_oneself_is_a_trade(ledger: Callable[..., Tape]) -> None:
     rows = pair(1, 1, 1)
     rows[1] = changed(rows[1], startPosition="2.0", dir="Close Long")
-    found = ledger(block(1, rows))
+    found = ledger(block(2, rows))
     assert len(found.of(Fill)) == 1
     assert found.tallies == {"rows_in": 2, "rows_used": 2}
     assert found.book.size(4, 0) == 0
@@ -276,6 +302,7 @@ def test_a_trade_with_oneself_is_a_trade(ledger: Callable[..., Tape]) -> None:
 # ---- Positions: openings and continuity
 
 
+@pytest.mark.breaks("continuity")
 def test_positions_are_opened_checked_and_stated_again(ledger: Callable[..., Tape]) -> None:
     second = pair(2)
     second[0] = changed(second[0], startPosition="2.0")
@@ -346,7 +373,7 @@ def test_a_dir_that_contradicts_is_counted_and_not_believed(ledger: Callable[...
 def test_spot_is_set_aside(ledger: Callable[..., Tape]) -> None:
     rows = [changed(row, coin="@193", dir="Buy", feeToken="HYPE") for row in pair(1)]
     dust = changed(rows[0], coin="PURR/USDC", dir="Spot Dust Conversion", tid=0)
-    found = ledger(block(1, [*rows, dust, *pair(2)]))
+    found = ledger(block(2, [*rows, dust, *pair(2)]))
     assert found.tallies == {"rows_in": 5, "rows_used": 2, "set_aside.spot": 3}
 
 
@@ -394,7 +421,6 @@ BAD_PAIRS: dict[str, tuple[str, list[Any]]] = {
     "adl without a liquidation": ("liquidation-missing", pair(1, dir="Auto-Deleveraging")),
     "adl of another": ("liquidated-user", pair(1, dir="Auto-Deleveraging", liquidation=FORCED)),
     "half a settlement": ("unequal-pair", faulty(dir="Settlement")),
-    "settlement with a fee": ("settlement-fee", [changed(row, dir="Settlement") for row in pair(1)]),
 }
 
 
@@ -426,6 +452,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("reason", BAD_LINES)
+@pytest.mark.breaks("continuity")
 def test_a_line_that_is_no_block_is_quarantined(ledger: Callable[..., Tape], reason: str) -> None:
     found = ledger(block(2, pair(1)), b"", BAD_LINES[reason], b"  ", block(4, pair(2)))
     assert reasons(found) == {reason: 2 if reason == "time" else 1}
@@ -436,14 +463,60 @@ def test_a_line_that_is_no_block_is_quarantined(ledger: Callable[..., Tape], rea
 
 @pytest.mark.parametrize(
     ("number", "time"),
-    [(5, "2025-10-27T17:00:05.1"), (4, "2025-10-27T17:00:06"), (6, "2025-10-27T17:00:05"), (6, "2025-10-27T17:00:04.9")],
+    [
+        (5, "2025-10-27T17:00:05.1"),
+        (4, "2025-10-27T17:00:06"),
+        (6, "2025-10-27T17:00:05"),
+        pytest.param(6, "2025-10-27T17:00:04.9", marks=pytest.mark.breaks("time-order")),
+    ],
 )
+@pytest.mark.breaks("continuity")
 def test_a_block_that_does_not_come_after_the_last_is_quarantined(ledger: Callable[..., Tape], number: int, time: str) -> None:
     late = block(number, pair(2), time)
     found = ledger(block(5, pair(1), "2025-10-27T17:00:05"), late, block(7, pair(3)))
     assert reasons(found) == {"out-of-order": 2}
     assert [event.raw for event in found.of(Quarantined)] == [late]
     assert len(found.of(Fill)) == 2
+
+
+FAR = "2255-01-01T00:00:00"
+
+
+@pytest.mark.parametrize("bad", [block(10**17, pair(9), "2025-10-27T17:00:05"), block(5, pair(9), FAR), block(6, pair(9), FAR)])
+@pytest.mark.parametrize("before", [[], [block(4, pair(1))]])
+@pytest.mark.breaks("continuity")
+def test_a_stamp_far_ahead_costs_its_own_line(ledger: Callable[..., Tape], bad: bytes, before: list[bytes]) -> None:
+    found = ledger(*before, bad, block(6, pair(2)), block(7, pair(3)), block(8, pair(4)))
+    assert [event.trade for event in found.of(Fill)] == [1, 2, 3, 4][1 - len(before) :]
+    assert reasons(found) == {"out-of-order": 2}
+    [kept] = found.of(Quarantined)
+    # Its time is not believed, so that nothing is measured by it.
+    assert (kept.raw, kept.at_ns) == (bad, 0)
+    assert found.book.latest_ns == found.of(Fill)[-1].at_ns
+
+
+def test_a_stamp_far_ahead_near_the_end_is_noticed_too() -> None:
+    rows = enumerate([block(1, []), block(2, [], FAR), block(3, [])], 1)
+    assert [item.late for item in block_items(rows, 0, Rank.FILLS)] == [False, True, False]
+
+
+@given(st.lists(st.tuples(st.integers(-3, 9), st.integers(-3, 9)), max_size=12), st.integers(0, 12))
+def test_blocks_do_not_depend_on_where_reading_begins(stamps: list[tuple[int, int]], after: int) -> None:
+    rows = [
+        (row, block(max(0, number), [], f"2025-10-27T17:00:{second:02d}" if second >= 0 else "no time"))
+        for row, (number, second) in enumerate(stamps, 1)
+    ]
+    items = list(block_items(rows, 0, Rank.FILLS))
+    assert [item.lines for item in items] == [(row,) for row in rows]
+    assert [item.key for item in items] == sorted(item.key for item in items)
+    assert list(block_items(rows, after, Rank.FILLS)) == items[after:]
+
+
+@pytest.mark.breaks("continuity")
+def test_a_row_with_another_time_than_its_block_is_counted(ledger: Callable[..., Tape]) -> None:
+    found = ledger(block(2, [*pair(1), *(changed(row, time=BLOCK_MS + 1) for row in pair(2))]))
+    assert found.tallies == {"rows_in": 4, "rows_used": 4, "time.differs": 2, "continuity.broken": 2}
+    assert {event.at_ns for event in found.of(Fill)} == {1_761_584_402_387_563_798}
 
 
 def test_long_bytes_are_kept_in_parts(ledger: Callable[..., Tape]) -> None:
@@ -459,6 +532,7 @@ def test_long_bytes_are_kept_in_parts(ledger: Callable[..., Tape]) -> None:
     assert found.tallies["quarantined.bad-json"] == 1
 
 
+@pytest.mark.breaks("continuity")
 def test_a_source_that_overlaps_another_books_nothing_twice(ledger: Callable[..., Tape]) -> None:
     found = ledger(block(1, pair(1)), block(2, pair(2)))
     ledger(block(1, pair(1)), block(2, [*pair(2), *pair(3)]), block(3, pair(4)), into=found, name="again")
@@ -491,6 +565,7 @@ def flat(rows: list[Row]) -> list[bytes]:
     return [json.dumps(row, separators=(",", ":")).encode() for row in rows]
 
 
+@pytest.mark.breaks("continuity")
 def test_older_files_have_one_fill_per_line(ledger: Callable[..., Tape]) -> None:
     later = [changed(row, time=BLOCK_MS + 5) for row in pair(3)]
     found = ledger(*flat([*pair(1), *pair(2, 3, 4)]), b"", *flat(later))
@@ -501,6 +576,7 @@ def test_older_files_have_one_fill_per_line(ledger: Callable[..., Tape]) -> None
     ]
 
 
+@pytest.mark.breaks("continuity")
 def test_in_older_files_a_bad_line_costs_its_own_trade(ledger: Callable[..., Tape]) -> None:
     first, second, third = flat(pair(1)), flat(pair(2, 3, 4)), flat([changed(row, time=BLOCK_MS + 5) for row in pair(3)])
     half = second[1].replace(b'"fee"', b'"fees"')
@@ -518,7 +594,7 @@ def test_in_older_files_a_line_states_a_time_that_an_event_can_hold(ledger: Call
 
 
 LINE = block(1, [*pair(1), (LIQUIDATED, WLFI_BUY), (MAKER, WLFI_SELL), (WINNER, AVAX_WIN), (HLP, AVAX_LOSE)])
-SOURCE = SourceOpened(0, 1, 0, "f", b"a" * 32, b"b" * 32, 9, "hyperliquid", 1, 1, "", Completeness.COMPLETE)
+SOURCE = SourceOpened(0, 1, 0, "f", b"a" * 32, b"b" * 32, 9, "hyperliquid", 1, 1, None, "", Completeness.COMPLETE)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -533,14 +609,61 @@ def test_whatever_a_line_holds_its_rows_are_accounted_for(tape: Callable[..., Ta
     assert found.tallies["rows_in"] >= 1
 
 
+def shifted(*shifts: int) -> list[list[bytes]]:
+    """Return the lines of one trade for each time."""
+    return [flat([changed(row, time=BLOCK_MS + shift) for row in pair(9 + shift)]) for shift in shifts]
+
+
+@pytest.mark.breaks("continuity", "time-order")
 def test_in_older_files_lines_out_of_order_are_quarantined(ledger: Callable[..., Tape]) -> None:
-    before, at, after = (flat([changed(row, time=BLOCK_MS + shift) for row in pair(9 + shift)]) for shift in (-1, 0, 1))
+    before, at, after = shifted(-1, 0, 1)
     found = ledger(*at, *before, *at, *after)
     assert [event.trade for event in found.of(Fill)] == [9, 10]
     assert reasons(found) == {"out-of-order": 4}
     assert [event.row for event in found.of(Quarantined)] == [3, 4, 5, 6]
 
 
+@pytest.mark.breaks("continuity")
+def test_in_older_files_a_time_far_ahead_costs_its_own_lines(ledger: Callable[..., Tape]) -> None:
+    one, two, three, far = shifted(1, 2, 3, 10**10)
+    found = ledger(*far, *one, *two, *three)
+    assert [event.trade for event in found.of(Fill)] == [10, 11, 12]
+    assert reasons(found) == {"out-of-order": 2}
+    # Also in the midst of the lines of one time.
+    more = flat([changed(row, time=BLOCK_MS + 1) for row in pair(7, 3, 4)])
+    found = ledger(*one, *far, *more, *two, *three)
+    assert [event.trade for event in found.of(Fill)] == [10, 7, 11, 12]
+    assert reasons(found) == {"out-of-order": 2}
+
+
+def test_the_same_trades_by_a_finer_clock_are_noticed(ledger: Callable[..., Tape]) -> None:
+    found = ledger(*flat(pair(1)))
+    again = block(2, [*pair(1), *pair(2, 3, 4)])
+    ledger(again, block(3, pair(3, 5, 6)), into=found, name="by block")
+    assert [event.trade for event in found.of(Fill)] == [1, 2, 3]
+    assert found.tallies["duplicate.trade"] == 2
+    coarse = ledger(again)
+    ledger(*flat(pair(1)), *flat(pair(2, 3, 4)), into=coarse, name="lines")
+    assert [event.trade for event in coarse.of(Fill)] == [1, 2]
+    assert coarse.tallies["duplicate.trade"] == 4
+
+
+def test_trades_before_1970_are_not_told_twice(ledger: Callable[..., Tape]) -> None:
+    old = block(2, pair(1), "1969-12-31T23:59:58.5")
+    found = ledger(old)
+    ledger(old, block(3, []), into=found, name="again")
+    assert len(found.of(Fill)) == 1
+    assert found.tallies["duplicate.trade"] == 2
+
+
+def test_a_split_never_parts_a_trade(ledger: Callable[..., Tape], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "GROUP_LINES_MAX", 3)
+    found = ledger(*flat([row for number in range(1, 6) for row in pair(number, 2 * number, 2 * number + 1)]))
+    assert [event.trade for event in found.of(Fill)] == [1, 2, 3, 4, 5]
+    assert found.tallies == {"rows_in": 10, "rows_used": 10}
+
+
+@pytest.mark.breaks("continuity")
 def test_in_older_files_another_source_is_noticed(ledger: Callable[..., Tape]) -> None:
     late = flat([changed(row, time=BLOCK_MS + 1) for row in pair(2)])
     found = ledger(*flat(pair(1)), *late)

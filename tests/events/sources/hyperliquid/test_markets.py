@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from events.errors import BadInputError
-from events.model import Basis, MarginTier, MarketListed, PriceTick, Quarantined
+from events.model import Basis, MarginTier, MarketListed, MarketStatus, PriceTick, Quarantined
 from events.sources.hyperliquid import HEAD, markets, open_feeds
 from events.sources.hyperliquid.markets import is_meta
+from events.sources.hyperliquid.shapes import TIERS_MAX
 from events.sources.reading import fingerprint
 
 Tape = Any  # the ledger in memory of tests/conftest.py
+MILLE = 10**9  # a thousandth, in parts per trillion
 
 BTC = {"szDecimals": 5, "name": "BTC", "maxLeverage": 40, "marginTableId": 56}
 OLD = {"szDecimals": 1, "name": "MATIC", "maxLeverage": 20, "marginTableId": 20, "isDelisted": True, "somethingNew": 1}
@@ -54,17 +56,19 @@ def test_a_listing_gives_grid_and_margin(ledger: Callable[..., Tape]) -> None:
     first, second = found.of(MarketListed)
     assert (first.symbol, first.price_decimals, first.size_decimals) == ("BTC", 1, 5)
     assert (first.grid_assumed, first.basis, first.at_ns) == (False, Basis.AVERAGE_TRUNCATED, 0)
+    assert (first.price_tick, first.size_lot) == (1, 1)
+    assert (first.status, second.status) == (MarketStatus.UNKNOWN, MarketStatus.DELISTED)
     # 1/40 and half of it, then 1/20 and half of it above 150 million.
-    assert first.tiers == (MarginTier(0, 25_000, 12_500), MarginTier(150_000_000 * 10**12, 50_000, 25_000))
+    assert first.tiers == (MarginTier(0, 25 * MILLE, 12_500_000_000), MarginTier(150_000_000 * 10**12, 50 * MILLE, 25 * MILLE))
     # A table that is not there: one tier by the maximum leverage.
     assert (second.symbol, second.price_decimals, second.size_decimals) == ("MATIC", 5, 1)
-    assert second.tiers == (MarginTier(0, 50_000, 25_000),)
+    assert second.tiers == (MarginTier(0, 50 * MILLE, 25 * MILLE),)
     assert found.tallies == {"rows_in": 2, "rows_used": 2}
 
 
 def test_rates_are_rounded_half_to_even(ledger: Callable[..., Tape]) -> None:
     found = ledger({"universe": [{"name": "A", "szDecimals": 0, "maxLeverage": 3}]})
-    assert found.of(MarketListed)[0].tiers == (MarginTier(0, 333_333, 166_667),)
+    assert found.of(MarketListed)[0].tiers == (MarginTier(0, 333_333_333_333, 166_666_666_667),)
 
 
 def test_listings_come_before_everything_else(ledger: Callable[..., Tape]) -> None:
@@ -83,12 +87,20 @@ def test_a_listed_market_keeps_its_decimals(ledger: Callable[..., Tape]) -> None
     meta = {"universe": [BTC, {"name": "ETH", "szDecimals": 6, "maxLeverage": 40}]}
     ledger(meta, into=found)
     listed = found.of(MarketListed)[-1]
-    assert found.book.listed(0).tiers == (MarginTier(0, 25_000, 12_500),)
+    assert found.book.listed(0).tiers == (MarginTier(0, 25 * MILLE, 12_500_000_000),)
     assert (listed.price_decimals, listed.size_decimals, listed.grid_assumed) == (6, 6, True)
     assert found.tallies["grid.kept"] == 1
     ledger({**meta, "again": 1}, into=found)
     assert len(found.of(MarketListed)) == 4
     assert found.tallies["duplicate.market"] == 2
+
+
+def test_a_status_that_changes_is_listed_again(ledger: Callable[..., Tape]) -> None:
+    found = ledger({"universe": [{**BTC, "isDelisted": False}]})
+    for number, delisted in enumerate((True, True)):
+        ledger({"universe": [{**BTC, "isDelisted": delisted}], "again": number}, into=found)
+    assert [listed.status for listed in found.of(MarketListed)] == [MarketStatus.TRADING, MarketStatus.DELISTED]
+    assert found.tallies["duplicate.market"] == 1
 
 
 @pytest.mark.parametrize(
@@ -113,6 +125,15 @@ def test_margin_tables_make_sense_or_nothing_is_listed(ledger: Callable[..., Tap
     found = ledger({"universe": [BTC], "marginTables": [[1, {"marginTiers": tiers}]]})
     assert found.of(MarketListed) == []
     assert found.tallies == {"rows_in": 1, "quarantined.number": 1}
+
+
+@pytest.mark.parametrize("count", [TIERS_MAX, TIERS_MAX + 1])
+def test_a_margin_table_has_room_in_an_event_or_nothing_is_listed(ledger: Callable[..., Tape], count: int) -> None:
+    tiers = [{"lowerBound": str(10**25 + number if number else 0), "maxLeverage": 5} for number in range(count)]
+    asset = {**BTC, "name": "é" * 256, "marginTableId": 1}
+    found = ledger({"universe": [asset], "marginTables": [[1, {"marginTiers": tiers}]]})
+    assert len(found.of(MarketListed)) == (count == TIERS_MAX)
+    assert found.tallies == {"rows_in": 1, ("rows_used" if count == TIERS_MAX else "quarantined.shape"): 1}
 
 
 def test_a_broken_answer_is_quarantined(ledger: Callable[..., Tape]) -> None:

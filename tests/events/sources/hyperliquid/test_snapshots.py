@@ -54,6 +54,29 @@ def ledger(tape: Callable[..., Tape], tmp_path: Path) -> Callable[..., Tape]:
     return read
 
 
+def test_a_snapshot_comes_after_all_of_its_millisecond(ledger: Callable[..., Tape]) -> None:
+    """Its stamp is cut to the millisecond, and it is of the end of its block."""
+    rows = [
+        {
+            "coin": "JUP", "px": "0.5", "sz": "3.5", "side": side, "time": AT_NS // 10**6, "startPosition": "0.0",
+            "dir": name, "closedPnl": "0.0", "hash": "0x1", "oid": 7, "crossed": side == "B", "fee": "0.0", "tid": 5,
+            "feeToken": "USDC",
+        }
+        for side, name in (("B", "Open Long"), ("A", "Open Short"))
+    ]  # fmt: skip
+    times = [f"2025-10-10T20:04:54.{fraction}" for fraction in ("218387563", "219000000")]
+    blocks = [
+        {"local_time": at, "block_time": at, "block_number": number, "events": events}
+        for number, (at, events) in enumerate(zip(times, ([[address(1), rows[0]], [address(2), rows[1]]], []), strict=True))
+    ]
+    positions = array(market("hyperliquid:JUP", position(1, "3.5", "0.5"), position(2, "-3.5", "0.5")))
+    found = ledger(positions=positions, accounts=array(account(1, "5.0")), fills="\n".join(map(json.dumps, blocks)))
+    kinds = [type(event) for event in found.events if isinstance(event, Fill | Opening)]
+    assert kinds == [Fill, Opening, Opening, Opening]
+    assert {event.at_ns for event in found.of(Opening)} == {AT_NS}
+    assert (found.book.size(4, 0), found.book.size(5, 0)) == (3_500_000, -3_500_000)
+
+
 def array(*elements: str) -> str:
     return "[\n  " + ",\n  ".join(elements) + "\n]\n"
 

@@ -1,0 +1,103 @@
+"""What views say of what is known, and that they say nothing of what is not."""
+
+from collections.abc import Iterable
+
+import pytest
+from msgspec.structs import replace
+
+from events.model import (
+    AccountOpened,
+    AnyEvent,
+    Basis,
+    Completeness,
+    Contract,
+    Fill,
+    MarginMode,
+    MarketListed,
+    MarketStatus,
+    Opening,
+    OpenPosition,
+    PriceTick,
+    Role,
+    SourceOpened,
+    Taker,
+)
+from replay import views
+from replay.core.evolve import evolve
+from replay.core.policy import PROFIT_TIMES_LEVERAGE, adopt
+from replay.core.state import State
+from replay.testing.streams import beginning
+
+
+def account(number: int, *, new: bool = True) -> AccountOpened:
+    return AccountOpened(0, 0, 0, number, f"a{number}", number, Role.USER, MarginMode.CROSS, new, None)
+
+
+def fill(buyer: int, seller: int, size: int) -> Fill:
+    unsaid = (None, None, None, None, None, None)
+    return Fill(0, 0, 0, 0, buyer, seller, 100, size, 0, 0, None, Taker.UNKNOWN, *unsaid)
+
+
+def opening(number: int, cash: int | None, size: int | None) -> Opening:
+    return Opening(0, 0, 0, number, cash, (OpenPosition(0, size, None, 0),))
+
+
+def state_of(events: Iterable[AnyEvent]) -> State:
+    limits = (Basis.AVERAGE, False, (), None, MarketStatus.TRADING)
+    listed = MarketListed(0, 0, 0, 0, "M", Contract.LINEAR, 2, 2, 1, 0, 1, 1, *limits)
+    state = State()
+    for event in [*beginning(), listed, *events]:
+        evolve(state, event, state.seq + 1)
+    return state
+
+
+SOURCE = SourceOpened(0, 1, 0, "f", b"\0" * 32, b"\0" * 32, 1, "test", 1, None, None, "", Completeness.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("events", "open_interest", "at_least"),
+    [
+        ([], "0", "0"),
+        ([account(4), account(5), fill(4, 5, 300)], "3", "3"),
+        # An account may hold the market, and nobody says how much.
+        ([account(4), account(5), fill(4, 5, 300), account(6, new=False)], None, "3"),
+        ([account(4), account(5), fill(4, 5, 300), account(6, new=False), opening(6, None, 0)], "3", "3"),
+        ([account(4), account(5, new=False), fill(4, 5, 300)], None, "3"),
+        ([account(4, new=False), account(5, new=False), fill(4, 5, 300)], None, "0"),
+        # What is left over is the net of many.
+        ([account(4, new=False), opening(4, 0, -300)], None, "3"),
+        ([account(4), SOURCE, account(5), fill(4, 5, 300)], "3", "3"),
+    ],
+)
+def test_open_interest_is_said_where_it_is_decidable(events: list[AnyEvent], open_interest: str | None, at_least: str) -> None:
+    view = views.market_view(state_of(events), 0)
+    assert (view["open_interest"], view["open_interest_at_least"]) == (open_interest, at_least)
+
+
+def test_open_interest_of_a_source_that_may_lack_rows_is_a_bound() -> None:
+    view = views.market_view(state_of([account(4), SOURCE, account(5), replace(fill(4, 5, 300), source=1)]), 0)
+    assert (view["open_interest"], view["open_interest_at_least"]) == (None, "3")
+
+
+def test_what_is_not_known_of_an_account_is_none() -> None:
+    state = state_of([account(4, new=False), opening(4, None, None), PriceTick(0, 0, 0, 0, 100, None)])
+    view = views.account_view(state, 4)
+    assert (view["cash"], view["equity"], view["maintenance_margin"]) == (None, None, None)
+    (position,) = view["positions"]
+    assert (position["size"], position["entry"], position["unrealised"]) == (None, None, None)
+
+
+def test_a_market_names_the_policy_in_force() -> None:
+    assert views.market_view(state_of([]), 0)["policy"] is None
+    state = state_of([adopt(PROFIT_TIMES_LEVERAGE, policy=0, at_ns=0, source=0, row=0, markets=(0,))])
+    assert views.market_view(state, 0)["policy"] == "profit x leverage"
+
+
+def test_a_state_names_a_policy_only_where_one_is_in_force_for_all_markets() -> None:
+    preset = PROFIT_TIMES_LEVERAGE
+    everywhere = adopt(preset, policy=0, at_ns=0, source=0, row=0)
+    second = replace(state_of([]).markets[0].listed, market=1, symbol="N")
+    here = adopt(preset._replace(name="other"), policy=1, at_ns=0, source=0, row=0, markets=(1,))
+    records: list[list[AnyEvent]] = [[], [everywhere], [second, everywhere, here]]
+    names = [views.state_view(state_of(events))["policy"] for events in records]
+    assert names == [None, "profit x leverage", None]
