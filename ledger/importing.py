@@ -194,10 +194,10 @@ def _in_order(feeds: Iterable[Feed], spans: _Spans) -> list[Feed]:
 
 
 class _Source(msgspec.Struct):
-    """A source that is being read: its last row that was translated, and its tallies so far."""
+    """A file that is being read: its source id, 0 until its first item opens it, its last row translated, its tallies."""
 
     feed: Feed
-    source: int
+    source: int = 0
     row: int = 0
     tallies: dict[str, int] = {}
 
@@ -210,21 +210,24 @@ _STREAM = "stream/"  # before the name of a stream, the name of its cursor
 
 
 class _Step(NamedTuple):
-    """An item on its way through the merge, or None for the end of a file that holds none. ``last``: none follows."""
+    """An item on its way through the merge, or None for the end of a file that holds none.
+
+    ``place`` is that of its file among all that are read, which settles ties; ``last`` says that no item follows.
+    """
 
     key: tuple[int, int]
-    source: int
+    place: int
     item: Item | None
     last: bool
 
 
-def _steps(source: _Source) -> Iterator[_Step]:
+def _steps(place: int, source: _Source) -> Iterator[_Step]:
     before: Item | None = None
     for item in source.feed.items(source.row):
         if before is not None:
-            yield _Step(before.key, source.source, before, last=False)
+            yield _Step(before.key, place, before, last=False)
         before = item
-    yield _Step(before.key if before else (0, 0), source.source, before, last=True)
+    yield _Step(before.key if before else (0, 0), place, before, last=True)
 
 
 class _Pending:
@@ -275,7 +278,7 @@ class _Run:
             self._totals.observe(event)
         self._before = self._head = ledger.head
         self._pending = _Pending(self._totals)
-        self._sources: dict[int, _Source] = {}
+        self._sources: list[_Source] = []
         self._rows = 0
 
     def check(self, head: LedgerHead) -> None:
@@ -290,7 +293,11 @@ class _Run:
                 file=str(self._ledger.path),
             )
         self._check_unfinished()
-        _check_order(_in_order(self._new(), self._spans), self._spans, self._held(), self._totals.book.latest_ns)
+        new, held = _in_order(self._new(), self._spans), self._held()
+        for feed in self._begun():
+            if span := _span(feed):
+                held[feed.stream] = _Held(span.last_ns, _granularity_ns(feed), feed.file.name)
+        _check_order(new, self._spans, held, self._totals.book.latest_ns)
 
     def _new(self) -> list[Feed]:
         return [feed for sha, feed in self._feeds.items() if sha not in self._totals.book.sources]
@@ -298,14 +305,15 @@ class _Run:
     def _unfinished(self) -> list[SourceOpened]:
         return [event for source, event in self._totals.opened.items() if source not in self._totals.closed]
 
+    def _begun(self) -> list[Feed]:
+        return [self._feeds[event.content_sha256] for event in self._unfinished()]
+
     def _check_unfinished(self) -> None:
         unfinished = self._unfinished()
-        missing = [event.name for event in unfinished if event.content_sha256 not in self._feeds]
-        added = [feed.file.name for feed in self._new()] if unfinished else []
-        if missing or added:
+        if any(event.content_sha256 not in self._feeds for event in unfinished):
             raise MisuseError(
                 f"an import of {', '.join(event.name for event in unfinished)} was not finished.",
-                cure="Import just these files first, then others.",
+                cure="Give these files again, and all others that were imported with them.",
                 file=str(self._ledger.path),
             )
         for event in unfinished:
@@ -333,23 +341,24 @@ class _Run:
         for event in self._unfinished():
             raw = self._ledger.cursor(_source_cursor(event.content_sha256)) or b""
             row, tallies = msgspec.msgpack.decode(raw, type=tuple[int, dict[str, int]])
-            self._sources[event.source] = _Source(self._feeds[event.content_sha256], event.source, row, tallies)
-        for feed in _in_order(self._new(), self._spans):
-            self._open(feed)
-        self._rows = sum(source.row for source in self._sources.values())
-        steps = [_steps(source) for source in self._sources.values()]
-        for step in heapq.merge(*steps, key=lambda step: (step.key, step.source)):
+            self._sources.append(_Source(self._feeds[event.content_sha256], event.source, row, tallies))
+        self._sources += [_Source(feed) for feed in _in_order(self._new(), self._spans)]
+        self._rows = sum(source.row for source in self._sources)
+        steps = [_steps(place, source) for place, source in enumerate(self._sources)]
+        for step in heapq.merge(*steps, key=lambda step: (step.key, step.place)):
             self._take(step)
             if len(self._pending.events) >= BATCH_EVENTS:
                 self._commit()
         self._commit()
 
-    def _open(self, feed: Feed) -> None:
-        file, source = feed.file, self._totals.book.next_source
+    def _open(self, source: _Source) -> None:
+        """Open a source right before its first item, so that files that follow each other may come in one import or in two."""
+        feed, file = source.feed, source.feed.file
+        source.source = self._totals.book.next_source
         self._pending.emit(
             SourceOpened(
                 at_ns=0,
-                source=source,
+                source=source.source,
                 row=0,
                 name=file.name,
                 sha256=file.sha256,
@@ -363,11 +372,12 @@ class _Run:
                 completeness=feed.completeness,
             )
         )
-        self._sources[source] = self._pending.sources[source] = _Source(feed, source)
 
     def _take(self, step: _Step) -> None:
-        source = self._pending.sources[step.source] = self._sources[step.source]
-        item = step.item
+        source, item = self._sources[step.place], step.item
+        if not source.source:
+            self._open(source)
+        self._pending.sources[source.source] = source
         if item is not None:
             self._pending.tallies = source.tallies
             source.feed.translate(item, source.source, self._totals.book, self._pending)
@@ -387,7 +397,7 @@ class _Run:
             raise self._unstorable(error) from error
         self._pending.clear()
         if self._progress is not None:
-            total = sum(source.feed.file.lines for source in self._sources.values())
+            total = sum(source.feed.file.lines for source in self._sources)
             self._progress(min(self._rows, total), total)
 
     def _unstorable(self, error: EventEncodeError) -> BadInputError:
@@ -420,7 +430,7 @@ class _Run:
             source=source,
             name=opened.name,
             content_sha256=opened.content_sha256.hex(),
-            new=source in self._sources,
+            new=any(read.source == source for read in self._sources),
             rows_in=closed.rows_in,
             rows_used=closed.rows_used,
             tallies={tally.name: tally.count for tally in closed.tallies},

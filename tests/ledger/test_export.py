@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.errors import BadInputError, MisuseError
+from events.errors import BadInputError, MisuseError, ReducerError
 from events.model import (
     FIRST_FREE_ACCOUNT,
     SEMANTICS,
@@ -200,3 +200,16 @@ def test_an_export_is_one_file(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="one file"):
         import_files(tmp_path / "ledger", "events", [GOLDEN, GOLDEN])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_guard_refuses_an_event_that_cannot_follow_and_nothing_is_stored(tmp_path: Path) -> None:
+    lines = cut(exported(ledger_of(tmp_path / "whole", many(20))))
+
+    def guard(_event: object, seq: int) -> None:
+        if seq == 17:
+            raise ReducerError("no such round.", rule="round", seq=seq)
+
+    (tmp_path / "lines").write_bytes(b"".join(lines))
+    with pytest.raises(BadInputError, match=r"lines, row 17: this event cannot follow those before it: no such round"):
+        import_files(tmp_path / "new", "events", [tmp_path / "lines"], guard=guard)
+    assert not (tmp_path / "new").exists()

@@ -283,6 +283,14 @@ def test_files_may_come_one_after_the_other(tmp_path: Path) -> None:
     assert report.events["SourceOpened"] == 2
 
 
+def test_files_that_follow_each_other_make_one_log_whether_they_come_together_or_not(tmp_path: Path) -> None:
+    first, second, _ = three(tmp_path)
+    import_files(tmp_path / "one", "hyperliquid", [second, first])
+    import_files(tmp_path / "other", "hyperliquid", [first])
+    import_files(tmp_path / "other", "hyperliquid", [second])
+    assert digest(tmp_path / "one") == digest(tmp_path / "other")
+
+
 def test_a_recompressed_or_renamed_copy_is_the_same_file(tmp_path: Path) -> None:
     file = blocks(tmp_path / "hour1", range(1, 40))
     first = import_files(tmp_path / "ledger", "hyperliquid", [file])
@@ -567,13 +575,14 @@ def test_an_unfinished_import_comes_first(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         import_files(tmp_path / "ledger", "hyperliquid", [first, third], stop_after(3))
     before = digest(tmp_path / "ledger")
-    for others in ([first], [second], [first, third, second]):
+    for others in ([first], [second], [third, second]):
         with pytest.raises(MisuseError, match=r"import of prices.csv, hour1 was not finished"):
             import_files(tmp_path / "ledger", "hyperliquid", others)
     with pytest.raises(MisuseError, match="was not finished"):
         import_files(tmp_path / "ledger", "hyperliquid-adl", [closes(tmp_path / "adl.csv", close(1, 99))])
     assert digest(tmp_path / "ledger") == before
     import_files(tmp_path / "ledger", "hyperliquid", [third, first])
+    assert import_files(tmp_path / "ledger", "hyperliquid", [first, third]).new_events == 0
     later = blocks(tmp_path / "later", range(120, 130))
     assert import_files(tmp_path / "ledger", "hyperliquid", [later]).new_events > 0
 

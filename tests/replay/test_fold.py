@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.errors import MisuseError, ReducerError
+from events.errors import DamagedError, MisuseError, ReducerError
 from events.model import AccountOpened, AnyEvent, Corrected, InsuranceDraw, LedgerOpened, MarginMode, Role
 from ledger.store import Ledger, create, open_ledger
 from replay import fold
 from replay.core.evolve import evolve
 from replay.core.root import state_root
 from replay.core.state import State
-from replay.fold import check, replay, watched
+from replay.fold import check, guard, replay, watched
 from replay.testing.streams import beginning, records
 
 
@@ -62,10 +62,22 @@ def test_a_point_that_is_not_there_is_misuse() -> None:
 
 def test_an_event_that_cannot_be_applied_names_its_seq() -> None:
     with stored(fund_record(Corrected(0, 0, 0, 9, "why", "by", 0))) as ledger:
-        with pytest.raises(ReducerError) as refused:
+        with pytest.raises(DamagedError, match="cannot follow those before it") as refused:
             replay(ledger)
-        assert refused.value.seq == 8
+        assert (refused.value.seq, refused.value.file) == (8, str(ledger.path))
+        assert isinstance(refused.value.__cause__, ReducerError)
         assert replay(ledger, 7).seq == 7
+        with pytest.raises(DamagedError):
+            list(check(ledger))
+
+
+def test_the_guard_refuses_what_cannot_follow() -> None:
+    ask = guard()
+    events = fund_record(Corrected(0, 0, 0, 9, "why", "by", 0))
+    for seq, event in enumerate(events[:-1], 1):
+        ask(event, seq)
+    with pytest.raises(ReducerError):
+        ask(events[-1], len(events))
 
 
 def test_findings_come_in_order_and_only_for_the_names_given() -> None:
@@ -76,6 +88,14 @@ def test_findings_come_in_order_and_only_for_the_names_given() -> None:
         assert list(check(ledger, ["cash-conserved"])) == []
         with pytest.raises(MisuseError, match="gravity"):
             list(check(ledger, ["gravity"]))
+
+
+def test_a_check_leaves_the_state_that_it_replayed() -> None:
+    with stored(fund_record(InsuranceDraw(0, 0, 0, 4, 5, 5, 4, None, None, None))) as ledger:
+        for last in (7, None):
+            state = State()
+            assert len(list(check(ledger, last=last, state=state))) == (last is None)
+            assert state == replay(ledger, last)
 
 
 def test_the_evaluations_of_the_laws_are_filled_in() -> None:

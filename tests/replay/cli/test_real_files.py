@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from events.sources.reading import read_lines
 from replay.cli import main
 
 FILLS = "hyperliquid/node_fills_by_block_20251027_17.lz4"
@@ -42,6 +43,22 @@ def test_an_hour_of_fills(shared_data: Callable[[str], Path], tmp_path: Path, ca
     assert run(capsys, "check", "--ledger", ledger)["findings"] == []
     assert main(["check", "--ledger", str(ledger)]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_hour_cut_in_two_has_the_same_state(
+    shared_data: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line for _, line in read_lines(shared_data(FILLS))]
+    for name, part in (("whole", lines), ("first", lines[:350]), ("second", lines[350:])):
+        (tmp_path / name).write_bytes(b"\n".join(part) + b"\n")
+    run(capsys, "import", "hyperliquid", tmp_path / "whole", "--ledger", tmp_path / "whole.adl")
+    for name in ("first", "second"):
+        run(capsys, "import", "hyperliquid", tmp_path / name, "--ledger", tmp_path / "halves.adl")
+    run(capsys, "import", "hyperliquid", tmp_path / "second", tmp_path / "first", "--ledger", tmp_path / "both.adl")
+    whole, halves, both = (run(capsys, "state", "--ledger", tmp_path / f"{name}.adl") for name in ("whole", "halves", "both"))
+    assert whole["state_root"] == halves["state_root"] == both["state_root"]
+    digests = [run(capsys, "verify", "--ledger", tmp_path / f"{name}.adl")["log_digest"] for name in ("halves", "both")]
+    assert digests[0] == digests[1]
 
 
 def test_the_first_wave_of_closes(
