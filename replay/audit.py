@@ -12,17 +12,13 @@ policy's. The closes: winner, size and price in their order, where closes of one
 a venue may fill one close in several trades.
 """
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from events.errors import BadInputError
 from events.model import AdlCandidates, AdlClose, AdlRound, AnyEvent
-from events.units import PPM, div_half_even
 from ledger.store import Ledger
 from replay.core import margin
 from replay.core.evolve import evolve
@@ -34,20 +30,16 @@ from replay.core.plan import (
     fund_equity,
     in_order,
     loser_size,
-    order_keys,
     plan,
-    score,
     trigger_gaps,
     triggered,
 )
-from replay.core.policy import PROFIT_TIMES_LEVERAGE, Policy, adopt, parse_policy, policy_for
+from replay.core.policy import Policy, parse_policy, policy_for
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, State
+from replay.fit import Close, Fit, fit
 from replay.fold import Progress, stored, watched
 
 __all__ = ["Difference", "Facts", "Fit", "RoundVerdict", "audit", "audit_events"]
-
-# The rule whose order is compared with the recorded one where that cannot be decided.
-_FITTED = parse_policy(adopt(PROFIT_TIMES_LEVERAGE, policy=0, at_ns=0, source=0, row=0))
 
 
 class Difference(Struct, frozen=True):
@@ -89,27 +81,6 @@ class Facts(Struct, frozen=True):
     notional: int
 
 
-class Fit(Struct, frozen=True):
-    """How well ``rule`` explains the recorded order, from claims. It is a description and never a match.
-
-    Scores take the winner's claimed equity, its entry on record, and the close price as mark. Closes in a row of one winner at
-    one price are one. Over all pairs of the ``scored`` closes: ``concordant`` (the earlier has the higher score),
-    ``discordant``, ``tied``; Kendall's tau (a) is their difference over all pairs. ``first_inversion`` is the seq of the first
-    close with a higher score than the one before it.
-    """
-
-    rule: str
-    scored: int
-    left_out: int
-    concordant: int
-    discordant: int
-    tied: int
-    tau_ppm: int | None
-    adjacent: int
-    adjacent_in_order: int
-    first_inversion: int | None
-
-
 class RoundVerdict(Struct, frozen=True):
     """What the audit says of one round. Ids are the ledger's; amounts are in the units of ``events.model``.
 
@@ -137,16 +108,6 @@ class RoundVerdict(Struct, frozen=True):
     fit: Fit | None
 
 
-class _Close(Struct):
-    """A recorded close with the winner's position just before it: ``before`` and ``cost`` are None where not known."""
-
-    seq: int
-    event: AdlClose
-    before: int | None
-    cost: int | None
-    notional: int
-
-
 class _Pending(Struct):
     """A round under audit: what was decided just before its closes, and its closes so far.
 
@@ -164,7 +125,7 @@ class _Pending(Struct):
     loser_equity: int | None
     fund: int | None
     price: int | None
-    closes: list[_Close] = []
+    closes: list[Close] = []
     over: bool = False
 
 
@@ -193,7 +154,7 @@ def audit_events(events: Iterable[tuple[int, AnyEvent]]) -> list[RoundVerdict]:
             before, cost = _position(state, event)
             evolve(state, event, seq)
             worth = margin.market_value(state.markets[event.market], event.size, event.price)
-            rounds[event.round].closes.append(_Close(seq, event, before, cost, abs(worth)))
+            rounds[event.round].closes.append(Close(seq, event, before, cost, abs(worth)))
         else:
             evolve(state, event, seq)
             if type(event) is AdlRound:
@@ -280,7 +241,7 @@ def _conclude(state: State, pending: _Pending) -> RoundVerdict:
         fund=pending.fund,
         expected_price=pending.price,
         facts=_facts(recorded, closes),
-        fit=_fit(state, closes) if undecidable and closes else None,
+        fit=fit(state, closes) if undecidable and closes else None,
     )
 
 
@@ -291,9 +252,9 @@ def _kept(pending: _Pending) -> str:
     return "open" if lacking and not pending.over else "reproduced"
 
 
-def _merged(recorded: list[_Close]) -> list[_Close]:
+def _merged(recorded: list[Close]) -> list[Close]:
     """Return the closes with those in a row of one winner at one price as one, which stands at the seq of the first."""
-    merged: list[_Close] = []
+    merged: list[Close] = []
     for close in recorded:
         first = merged[-1] if merged else None
         if first and (first.event.winner, first.event.price) == (close.event.winner, close.event.price):
@@ -304,7 +265,7 @@ def _merged(recorded: list[_Close]) -> list[_Close]:
     return merged
 
 
-def _difference(pending: _Pending, closes: list[_Close]) -> Difference | None:
+def _difference(pending: _Pending, closes: list[Close]) -> Difference | None:
     """Return the first difference: of the round itself, then of its closes in their order."""
     event, held = pending.event, pending.loser_size
     if event.policy is not None and event.policy != pending.policy:
@@ -323,7 +284,7 @@ def _difference(pending: _Pending, closes: list[_Close]) -> Difference | None:
     return _first_difference(pending, closes)
 
 
-def _first_difference(pending: _Pending, closes: list[_Close]) -> Difference | None:
+def _first_difference(pending: _Pending, closes: list[Close]) -> Difference | None:
     planned = pending.closes_planned
     for number in range(max(len(planned), len(closes))):
         expected = planned[number] if number < len(planned) else None
@@ -353,7 +314,7 @@ def _first_difference(pending: _Pending, closes: list[_Close]) -> Difference | N
 # ---- Facts that need no policy
 
 
-def _facts(recorded: list[_Close], merged: list[_Close]) -> Facts:
+def _facts(recorded: list[Close], merged: list[Close]) -> Facts:
     kinds = [_kind(close) for close in recorded]
     but_last = [_kind(close) for close in merged[:-1]]
     undecided = "unknown" in but_last and all(kind in {"full", "unknown"} for kind in but_last)
@@ -372,13 +333,13 @@ def _facts(recorded: list[_Close], merged: list[_Close]) -> Facts:
     )
 
 
-def _reducible(close: _Close) -> int:
+def _reducible(close: Close) -> int:
     """Return how much of the winner's position the close could take on its side, below zero on the wrong side."""
     before = close.before or 0
     return -before if close.event.winner == close.event.buyer else before
 
 
-def _kind(close: _Close) -> str:
+def _kind(close: Close) -> str:
     if close.before is None:
         return "unknown"
     reducible = _reducible(close)
@@ -387,59 +348,5 @@ def _kind(close: _Close) -> str:
     return "partial" if close.event.size < reducible else "over"
 
 
-def _flips(close: _Close) -> bool:
+def _flips(close: Close) -> bool:
     return close.before is not None and 0 < _reducible(close) < close.event.size
-
-
-# ---- How well a known rule explains an order that cannot be decided
-
-
-def _fit(state: State, closes: list[_Close]) -> Fit:
-    seqs, scores = [], []
-    for close in closes:
-        event = close.event
-        if not close.before or close.cost is None or event.winner_equity_claim is None:
-            continue
-        value = margin.market_value(state.markets[event.market], close.before, event.price)
-        seqs.append(close.seq)
-        scores.append(score(_FITTED, value - close.cost, abs(close.cost), abs(value), event.winner_equity_claim))
-    keys = order_keys(scores, _FITTED)
-    concordant, discordant, tied = _pairs(keys)
-    pairs, adjacent = concordant + discordant + tied, max(len(keys) - 1, 0)
-    inversions = [seq for seq, (before, key) in zip(seqs[1:], pairwise(keys), strict=True) if key > before]
-    return Fit(
-        rule=PROFIT_TIMES_LEVERAGE.name,
-        scored=len(keys),
-        left_out=len(closes) - len(keys),
-        concordant=concordant,
-        discordant=discordant,
-        tied=tied,
-        tau_ppm=div_half_even((concordant - discordant) * PPM, pairs) if pairs else None,
-        adjacent=adjacent,
-        adjacent_in_order=adjacent - len(inversions),
-        first_inversion=inversions[0] if inversions else None,
-    )
-
-
-def _pairs(keys: list[tuple[int, int]]) -> tuple[int, int, int]:
-    """Return how many pairs have the higher key first, how many the lower, and how many the same, in O(n log n).
-
-    Keys seen are counted by rank in a Fenwick tree: the entry at i counts the ranks from i less its lowest set bit up to i.
-    """
-    ordered = sorted(keys)
-    counts = [0] * (len(keys) + 1)
-    seen: Counter[tuple[int, int]] = Counter()
-    lower_first = same = 0
-    for key in keys:
-        rank = bisect_left(ordered, key)  # so many keys are lower
-        place = rank
-        while place:
-            lower_first += counts[place]
-            place &= place - 1
-        same += seen[key]
-        seen[key] += 1
-        place = rank + 1
-        while place < len(counts):
-            counts[place] += 1
-            place += place & -place
-    return len(keys) * (len(keys) - 1) // 2 - lower_first - same, lower_first, same

@@ -85,8 +85,9 @@ def check(
 ) -> Iterator[Finding]:
     """Replay with the laws of ``names``, by default all, checked after every event; yield what breaks them, in order.
 
-    ``state``, if given, is an empty one, and is the one that is replayed into. ``evaluations``, if given, is filled when the last finding is out: how often each of the laws was evaluated, 0 for a law
-    that the record gave no occasion to. Raises as ``replay`` does, and ``MisuseError`` for a name that no law has.
+    ``state``, if given, is an empty one, and holds what was replayed. ``evaluations``, if given, is filled when the last
+    finding is out: how often each of the laws was evaluated, 0 for a law that the record gave no occasion to. Raises as
+    ``replay`` does, and ``MisuseError`` for a name that no law has.
     """
     state = State() if state is None else state
     checker = Checker(state, names)

@@ -13,12 +13,13 @@ from ledger.verify import VerifyReport
 from ledger.verify import verify as examine
 from replay import audit as auditing
 from replay.cli.options import DEFAULT_LEDGER, AsJson, LedgerPath
-from replay.cli.output import grouped, print_json, print_table, progress, say
+from replay.cli.output import clip, grouped, print_json, print_table, progress, say
 from replay.cli.rounds import print_rounds, round_view, summary_view
 from replay.core.laws import LAWS
 from replay.core.state import State
 from replay.fold import check as check_laws
 from replay.fold import replay
+from replay.views import finding_view
 
 __all__ = ["audit", "check", "verify"]
 
@@ -28,6 +29,7 @@ DAMAGED_STATUS = 3
 # Findings kept for the answer; beyond these only their number is told.
 FINDINGS_SHOWN = 1_000
 ROWS_SHOWN = 40
+NAME_WIDTH = 13
 
 
 def verify(*, ledger: LedgerPath = DEFAULT_LEDGER, json: AsJson = False) -> int:
@@ -77,12 +79,14 @@ def check(
         return 0
     with open_ledger(ledger) as opened, progress("checking") as update:
         counts: Counter[str] = Counter()
-        found = check_laws(opened, names, progress=update, evaluations=counts)
+        state = State()
+        found = check_laws(opened, names, state=state, progress=update, evaluations=counts)
         shown = list(islice(found, FINDINGS_SHOWN))
         broken = Counter(finding.law for finding in shown)
         for finding in found:
             broken[finding.law] += 1
         events = opened.head
+    views = [finding_view(state, finding) for finding in shown]
     if json:
         print_json(
             {
@@ -91,17 +95,27 @@ def check(
                 "events": events,
                 "evaluations": {name: counts[name] for name in list(names) or [law.name for law in LAWS]},
                 "broken": dict(sorted(broken.items())),
-                "findings": msgspec.to_builtins(shown),
+                "findings": views,
             }
         )
     elif broken:
-        rows = [(f.law, str(f.seq), f.what, f.expected, f.found) for f in shown[:ROWS_SHOWN]]
+        columns = ("invariant", "seq", "account", "market", "what", "expected", "found")
+        rows = [tuple(_cell(view, column) for column in columns) for view in views[:ROWS_SHOWN]]
         title = f"Findings ({len(rows)} of {broken.total():,})"
-        print_table(
-            title, ("invariant", "seq", "what", "expected", "found"), rows, right=("seq", "expected", "found"), cut="what"
-        )
+        print_table(title, columns, rows, right=("seq", "expected", "found"), cut="what", drop=("market", "account"))
         say("\n" + ", ".join(f"{name}: {count:,}" for name, count in sorted(broken.items())))
     return FINDINGS_STATUS if broken else 0
+
+
+def _cell(view: dict[str, Any], column: str) -> str:
+    value = view["law" if column == "invariant" else column]
+    match column:
+        case "expected" | "found":
+            return grouped(str(value))
+        case "account":
+            return clip(value or "", NAME_WIDTH)
+        case _:
+            return "" if value is None else str(value)
 
 
 def _list_laws(*, as_json: bool) -> None:

@@ -73,8 +73,8 @@ class Step(Struct):
         return self.state.positions[market].get(account) or Position()
 
 
-# What ``expected`` and ``found`` of a broken law count: units of the ledger's money, of the market's size or price grid, things,
-# nanoseconds since 1970, or nothing, as they are text.
+# What ``expected`` and ``found`` of a broken law count: units of the ledger's money, of the market's size or price grid,
+# things, nanoseconds since 1970, or nothing where they are text.
 Unit: TypeAlias = Literal["cash", "size", "price", "count", "time", "text"]
 
 
@@ -262,32 +262,32 @@ def _within_deficit(step: Step, event: InsuranceDraw) -> Iterator[Broken]:
 # ---- record: claims and continuity
 
 
+def _apart(step: Step, known: int | None, claim: int | None, slack: int) -> tuple[int, int] | None:
+    """Return what is on the books and the claim, where both are there and further apart than ``slack``."""
+    if claim is None or known is None:
+        return None
+    step.evaluations += 1
+    return (known, claim) if abs(claim - known) > slack else None
+
+
 def _start_position(step: Step, event: _Trade) -> Iterator[Broken]:
     if event.buyer == event.seller:
         return  # each side of a self-trade starts from where the other ends, and none says which was first
     claims = ((event.buyer, event.buyer_start_claim), (event.seller, event.seller_start_claim))
     for account, start in claims:
-        size = None if start is None else _known_size(step, account, event.market)
-        if size is not None:
-            step.evaluations += 1
-            if start != size:
-                what = "position before the trade: on the books, and as claimed"
-                yield Broken(what, size, start, account, event.market, "size")
+        if apart := _apart(step, _known_size(step, account, event.market), start, 0):
+            what = "position before the trade: on the books, and as claimed"
+            yield Broken(what, *apart, account, event.market, "size")
 
 
 def _continuity(step: Step, event: Opening) -> Iterator[Broken]:
     account = event.account
-    if event.cash is not None and step.known_before[account]:
-        step.evaluations += 1
-        if event.cash != step.cash_before[account]:
-            yield Broken("cash: on the books, and as stated anew", step.cash_before[account], event.cash, account, None, "cash")
+    known = step.cash_before[account] if step.known_before[account] else None
+    if apart := _apart(step, known, event.cash, 0):
+        yield Broken("cash: on the books, and as stated again", *apart, account, None, "cash")
     for stated in event.positions:
-        before = _known_size(step, account, stated.market)
-        if stated.size is not None and before is not None:
-            step.evaluations += 1
-            if stated.size != before:
-                what = "position: on the books, and as stated anew"
-                yield Broken(what, before, stated.size, account, stated.market, "size")
+        if apart := _apart(step, _known_size(step, account, stated.market), stated.size, 0):
+            yield Broken("position: on the books, and as stated again", *apart, account, stated.market, "size")
 
 
 def _closed_profit(step: Step, event: _Trade) -> Iterator[Broken]:
@@ -322,14 +322,6 @@ def _entry_slack(market: Market, before: Position, closed: int) -> int:
 def _micro(state: State) -> int:
     """Return 10**-6 of the currency, the finest amount that venues print."""
     return 10 ** (state.opened.money_decimals - 6) if state.opened else 0
-
-
-def _apart(step: Step, known: int | None, claim: int | None, slack: int) -> tuple[int, int] | None:
-    """Return what is on the books and the claim, where both are there and further apart than ``slack``."""
-    if claim is None or known is None:
-        return None
-    step.evaluations += 1
-    return (known, claim) if abs(claim - known) > slack else None
 
 
 def _round_claims(step: Step, event: AdlRound) -> Iterator[Broken]:
@@ -440,8 +432,8 @@ LAWS = (
         "closed-profit",
         "H4",
         "record",
-        "A claimed profit is right within one step of the venue's price grid; where that is assumed, within a ten-thousandth of "
-        "the entry, if that is more.",
+        "A claimed profit is right within one step of the price grid, or within a ten-thousandth of the entry if that is more "
+        "and the grid is assumed.",
         _closed_profit,
         _TRADES,
     ),

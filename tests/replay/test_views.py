@@ -24,6 +24,7 @@ from events.model import (
 )
 from replay import views
 from replay.core.evolve import evolve
+from replay.core.invariants import Finding
 from replay.core.policy import PROFIT_TIMES_LEVERAGE, adopt
 from replay.core.state import State
 from replay.testing.streams import beginning
@@ -101,3 +102,28 @@ def test_a_state_names_a_policy_only_where_one_is_in_force_for_all_markets() -> 
     records: list[list[AnyEvent]] = [[], [everywhere], [second, everywhere, here]]
     names = [views.state_view(state_of(events))["policy"] for events in records]
     assert names == [None, "profit x leverage", None]
+
+
+@pytest.mark.parametrize(
+    ("finding", "account_name", "market", "expected", "found"),
+    [
+        (Finding("l", "A1", 7, "w", 0, -5 * 10**7, None, None, "cash"), None, None, "0", "-0.5"),
+        (Finding("l", "A1", 7, "w", 150, -1, 4, 0, "size"), "a4", "M", "1.5", "-0.01"),
+        (Finding("l", "A1", 7, "w", 100, 5, 4, 1, "price"), "a4", "N", "0.1", "0.005"),
+        (Finding("l", "A1", 7, "w", 10, 9, None, None, "count"), None, None, "10", "9"),
+        (Finding("l", "A1", 7, "w", 9, 10, None, 0, "count"), None, "M", "9", "10"),
+        (
+            Finding("l", "A1", 7, "w", 1, 10**9, None, None, "time"),
+            *(None, None, "1970-01-01T00:00:00.000000001Z", "1970-01-01T00:00:01.000000000Z"),
+        ),
+        (Finding("l", "A1", 7, "w", "short", 0, 2, 0, "size"), "fees", "M", "short", "0"),
+        (Finding("l", "A1", 7, "w", "ab", "cd", None, None, "text"), None, None, "ab", "cd"),
+    ],
+)
+def test_a_finding_has_names_for_ids_and_amounts_by_unit(
+    finding: Finding, account_name: str | None, market: str | None, expected: str, found: str
+) -> None:
+    second = replace(state_of([]).markets[0].listed, market=1, symbol="N", price_decimals=3)
+    view = views.finding_view(state_of([second, account(4)]), finding)
+    subject = {"account": account_name, "market": market, "expected": expected, "found": found}
+    assert view == {"law": "l", "id": "A1", "seq": 7, "what": "w", **subject}

@@ -166,7 +166,10 @@ def test_a_snapshot_comes_before_the_fills_after_it(ledger: Callable[..., Tape])
         "fee": "0.0", "tid": 1, "feeToken": "USDC",
     }  # fmt: skip
     rows = [
-        (address(1), {**base, "side": "B", "dir": "Close Short", "startPosition": "-14.0", "crossed": True}),
+        (
+            address(1),
+            {**base, "side": "B", "dir": "Close Short", "startPosition": "-14.0", "crossed": True, "closedPnl": "-200.0568"},
+        ),
         (address(2), {**base, "side": "A", "dir": "Open Short", "startPosition": "0.0", "crossed": False}),
     ]
     found = ledger(
