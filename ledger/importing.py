@@ -16,8 +16,7 @@ Rules.
 
 import heapq
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,8 +28,8 @@ from events.model import SEMANTICS, Event, LedgerOpened, SourceClosed, SourceOpe
 from events.sources import hyperliquid, hyperliquid_adl, interchange
 from events.sources.feed import DUPLICATE, QUARANTINED, ROWS_IN, ROWS_USED, SET_ASIDE, Feed, Item, LedgerHead
 from events.sources.reading import Fingerprint, fingerprint
-from events.times import format_utc
 from events.units import INT64_MIN
+from ledger.ordering import Held, Spans, check_order, granularity_ns_of, in_order, measure
 from ledger.restoring import Guard, restore
 from ledger.store import BATCH_EVENTS, Ledger, Progress, create, log_digest, open_ledger
 from ledger.totals import ImportReport, SourceReport, Totals
@@ -82,9 +81,9 @@ def import_files(
     head = _common_head(feeds)
     if progress is not None:
         progress(0, sum(file.lines for file in prints))
-    spans: _Spans = {}
+    spans: Spans = {}
     if not os.path.lexists(path):
-        _check_order(_in_order(feeds, spans), spans, {}, INT64_MIN)
+        check_order(in_order(feeds, spans), spans, {}, INT64_MIN)
         create(path, LedgerOpened(0, 0, 0, head.venue, head.currency, head.money_decimals, SEMANTICS))
     with open_ledger(path, write=True) as ledger:
         run = _Run(ledger, _ADAPTERS[kind], feeds, spans, progress)
@@ -109,88 +108,6 @@ def _common_head(feeds: Sequence[Feed]) -> LedgerHead:
                 cure="Import each into a ledger of its own.",
             )
     return feeds[0].head
-
-
-class _Span(NamedTuple):
-    """The times by which the first and the last item of a file are ordered, of those that state one."""
-
-    first_ns: int
-    last_ns: int
-
-
-def _span(feed: Feed) -> _Span | None:
-    """Return None when no item states a time."""
-    first = next((item.key[0] for item in feed.items(0) if item.at_ns), None)
-    if first is None:
-        return None
-    # The last line nearly always holds the last item; where it holds none, all are read.
-    for after in (max(feed.file.lines - 1, 0), 0):
-        if last := deque(feed.items(after), maxlen=1):
-            return _Span(first, last[0].key[0])
-    raise BadInputError("this file changed while it was read.", file=feed.file.name)
-
-
-# By content. Measured once and only for new files, as a file is read for it.
-_Spans = dict[bytes, _Span | None]
-
-
-class _Held(NamedTuple):
-    """How far the ledger holds a stream: the time of its last item, the granularity of that clock, and the file."""
-
-    last_ns: int
-    granularity_ns: int
-    name: str
-
-
-def _granularity_ns(feed: Feed) -> int:
-    return feed.granularity_ns or 1
-
-
-_ORDER_CURE = "Import the files of one period together, without overlaps, into a new ledger if need be."
-
-
-def _check_order(feeds: Sequence[Feed], spans: _Spans, held: Mapping[str, _Held], latest_ns: int) -> None:
-    """Refuse a file that does not begin after what is held of its stream, also by another new file, or before ``latest_ns``.
-
-    Within one stream two times are one when the coarser of the two clocks cannot tell them apart. Against the rest of the
-    ledger a tie is no fault.
-    """
-    held = dict(held)
-    for feed in feeds:
-        span = spans[feed.file.content_sha256]
-        if span is None:
-            continue
-        before, own_ns = held.get(feed.stream), _granularity_ns(feed)
-        grain_ns = max(own_ns, before.granularity_ns if before else 1)
-        begins = f"this file begins at {format_utc(span.first_ns)}, but"
-        if before is not None and span.first_ns // grain_ns <= before.last_ns // grain_ns:
-            raise MisuseError(
-                f"{begins} {before.name} of the same stream, {feed.stream}, reaches to {format_utc(before.last_ns)}, "
-                "and events have one order.",
-                cure=_ORDER_CURE,
-                file=feed.file.name,
-            )
-        if span.first_ns < latest_ns:
-            raise MisuseError(
-                f"{begins} the ledger reaches to {format_utc(latest_ns)}, and events have one order.",
-                cure=_ORDER_CURE,
-                file=feed.file.name,
-            )
-        held[feed.stream] = _Held(span.last_ns, own_ns, feed.file.name)
-
-
-def _in_order(feeds: Iterable[Feed], spans: _Spans) -> list[Feed]:
-    """Measure new files, and return them in the order in which they are opened, whatever order they are given in."""
-    feeds = list(feeds)
-    for feed in feeds:
-        if feed.file.content_sha256 not in spans:
-            spans[feed.file.content_sha256] = _span(feed)
-
-    def rank(feed: Feed) -> tuple[int, str, bytes]:
-        span = spans[feed.file.content_sha256]
-        return span.first_ns if span else INT64_MIN, feed.stream, feed.file.content_sha256
-
-    return sorted(feeds, key=rank)
 
 
 class _Source(msgspec.Struct):
@@ -236,7 +153,7 @@ class _Pending:
     def __init__(self, totals: Totals) -> None:
         self.events: list[Event] = []
         self.sources: dict[int, _Source] = {}
-        self.held: dict[str, _Held] = {}
+        self.held: dict[str, Held] = {}
         self.tallies: dict[str, int] = {}
         self._totals = totals
 
@@ -266,7 +183,7 @@ class _Run:
     """One import into an open ledger."""
 
     def __init__(
-        self, ledger: Ledger, adapter: _Adapter, feeds: Sequence[Feed], spans: _Spans, progress: Progress | None
+        self, ledger: Ledger, adapter: _Adapter, feeds: Sequence[Feed], spans: Spans, progress: Progress | None
     ) -> None:
         self._ledger = ledger
         self._adapter = adapter
@@ -293,11 +210,11 @@ class _Run:
                 file=str(self._ledger.path),
             )
         self._check_unfinished()
-        new, held = _in_order(self._new(), self._spans), self._held()
+        new, held = in_order(self._new(), self._spans), self._held()
         for feed in self._begun():
-            if span := _span(feed):
-                held[feed.stream] = _Held(span.last_ns, _granularity_ns(feed), feed.file.name)
-        _check_order(new, self._spans, held, self._totals.book.latest_ns)
+            if span := measure(feed):
+                held[feed.stream] = Held(span.last_ns, granularity_ns_of(feed), feed.file.name)
+        check_order(new, self._spans, held, self._totals.book.latest_ns)
 
     def _new(self) -> list[Feed]:
         return [feed for sha, feed in self._feeds.items() if sha not in self._totals.book.sources]
@@ -332,9 +249,9 @@ class _Run:
                     file=str(self._ledger.path),
                 )
 
-    def _held(self) -> dict[str, _Held]:
+    def _held(self) -> dict[str, Held]:
         found = self._ledger.cursors(_STREAM)
-        return {name.removeprefix(_STREAM): msgspec.msgpack.decode(raw, type=_Held) for name, raw in found.items()}
+        return {name.removeprefix(_STREAM): msgspec.msgpack.decode(raw, type=Held) for name, raw in found.items()}
 
     def go(self) -> None:
         """Read what is left of the files, translate it and store it."""
@@ -342,7 +259,7 @@ class _Run:
             raw = self._ledger.cursor(_source_cursor(event.content_sha256)) or b""
             row, tallies = msgspec.msgpack.decode(raw, type=tuple[int, dict[str, int]])
             self._sources.append(_Source(self._feeds[event.content_sha256], event.source, row, tallies))
-        self._sources += [_Source(feed) for feed in _in_order(self._new(), self._spans)]
+        self._sources += [_Source(feed) for feed in in_order(self._new(), self._spans)]
         self._rows = sum(source.row for source in self._sources)
         steps = [_steps(place, source) for place, source in enumerate(self._sources)]
         for step in heapq.merge(*steps, key=lambda step: (step.key, step.place)):
@@ -384,7 +301,7 @@ class _Run:
             self._rows += item.row - source.row
             source.row = item.row
             if item.key[0] > INT64_MIN:
-                held = _Held(item.key[0], _granularity_ns(source.feed), source.feed.file.name)
+                held = Held(item.key[0], granularity_ns_of(source.feed), source.feed.file.name)
                 self._pending.held[source.feed.stream] = held
         if step.last:
             self._pending.emit(_closed(source))

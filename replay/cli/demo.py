@@ -208,10 +208,10 @@ def _print_timeline(state: State, story: Story) -> None:
         for step in story.steps
     ]
     currency = state.opened.currency if state.opened else ""
-    columns = ("time", f"{symbol} mark", "markets", "fund", "orders", "liquidated", "rounds", "ADL closed", "forced")
+    columns = ("time", f"{symbol} mark", "markets", "fund", "liquidations", "liquidated", "rounds", "ADL closed", "forced")
     day = format_utc(story.steps[0].at_ns, 0)[:10] if story.steps else ""
     print_table(
-        f"What happened, {day} UTC, amounts in {currency}", columns, rows, right=columns[1:8], drop=("orders", "rounds")
+        f"What happened, {day} UTC, amounts in {currency}", columns, rows, right=columns[1:8], drop=("liquidations", "rounds")
     )
     first, drawn, lowest, last = (
         whole_units(state, cash) for cash in (story.fund_first, story.drawn_cash, story.fund_low, story.fund_last)
