@@ -90,9 +90,12 @@ def stream(events: int, accounts: int, markets: int, seed: int = 7) -> Iterator[
     price = [1_000_000 + 10_000 * market for market in range(markets)]
 
     def account(market: int) -> int:
-        # The product of two uniform numbers crowds the low ids: a few accounts make most of the trades. And an account trades
-        # in one tenth of the markets, so that accounts hold about five positions.
-        crowded = (next(numbers) % accounts) * (next(numbers) % accounts) // accounts
+        # The product of three uniform numbers crowds the low ids as venues do: 5 % of accounts make 43 % of the sides of trades
+        # and 10 % make 60 %; of 4,564 sides in 81 s of Hyperliquid's mainnet (27 Oct 2025) they made 46 % and 59 %. And an
+        # account trades in one tenth of the markets, so that accounts hold a few positions each.
+        crowded = next(numbers) % accounts
+        for _ in range(2):
+            crowded = crowded * (next(numbers) % accounts) // accounts
         return FIRST_FREE_ACCOUNT + crowded - crowded % TENTH + market % TENTH
 
     for index in range(events):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -256,14 +256,14 @@ class Ledger:
         first, last = self._bounds(first, last)
         while first <= last:
             end = min(last, first + _BLOCK - 1)
-            block = self._block(first, end)
-            # Keys are sorted and unique, so the right number of them, with the right one at the end, leaves no gap.
-            whole = len(block) == end - first + 1 and block[-1][0] == pack_seq(end)
-            sound = len(block) if whole else sum(1 for seq, (key, _) in enumerate(block, first) if key == pack_seq(seq))
-            if sound:
-                yield first, [raw for _, raw in block[:sound]]
-            if not whole:
-                raise self._missing(first + sound)
+            raws, reached = self._block(first, end)
+            if reached == pack_seq(end):
+                yield first, raws
+            else:
+                sound = self._up_to_gap(first, end)
+                if sound:
+                    yield first, sound
+                raise self._missing(first + len(sound))
             first = end + 1
 
     def events(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, AnyEvent]]:
@@ -377,9 +377,25 @@ class Ledger:
             raise MisuseError(f"there is no seq {last if first >= 1 else first}: the log has 1 to {head}.", file=str(self.path))
         return first, head if last is None else last
 
-    def _block(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
+    def _block(self, first: int, last: int) -> tuple[list[bytes], bytes]:
+        """Return the records from ``first`` on, as many as there should be to ``last``, and the key of the last of them.
+
+        Keys are sorted and unique, so the right number of them with the right one at the end leaves no gap. Reading no other
+        key spares a tuple for each record, and the collector's walks over them: a tenth of the time of a replay.
+        """
+        count = last - first + 1
         with self._reading() as txn, txn.cursor(self._tables.events) as cursor:
-            return list(islice(cursor, last - first + 1)) if cursor.set_key(pack_seq(first)) else []
+            if not cursor.set_key(pack_seq(first)):
+                return [], b""
+            raws = list(islice(cursor.iternext(keys=False), count))
+            return raws, cursor.key() if len(raws) == count else b""
+
+    def _up_to_gap(self, first: int, last: int) -> list[bytes]:
+        """Return the records from ``first`` on up to the first that is not where it belongs."""
+        with self._reading() as txn, txn.cursor(self._tables.events) as cursor:
+            found = list(islice(cursor, last - first + 1)) if cursor.set_key(pack_seq(first)) else []
+        whole = takewhile(lambda item: item[1][0] == pack_seq(item[0]), enumerate(found, first))
+        return [raw for _, (_, raw) in whole]
 
     def _clock_entry(self, txn: Txn, seq: int) -> int:
         raw = txn.get(pack_seq(seq), db=self._tables.clock)
