@@ -29,7 +29,7 @@ from events.sources import hyperliquid, hyperliquid_adl, interchange
 from events.sources.feed import DUPLICATE, QUARANTINED, ROWS_IN, ROWS_USED, SET_ASIDE, Feed, Item, LedgerHead
 from events.sources.reading import Fingerprint, fingerprint
 from events.units import INT64_MIN
-from ledger.ordering import Held, Spans, check_order, granularity_ns_of, in_order, measure
+from ledger.ordering import Held, Span, Spans, check_order, granularity_ns_of, in_order
 from ledger.restoring import Guard, restore
 from ledger.store import BATCH_EVENTS, Ledger, Progress, create, log_digest, open_ledger
 from ledger.totals import ImportReport, SourceReport, Totals
@@ -138,13 +138,19 @@ class _Step(NamedTuple):
     last: bool
 
 
-def _steps(place: int, source: _Source) -> Iterator[_Step]:
+def _steps(place: int, source: _Source, span: Span | None) -> Iterator[_Step]:
+    # What a file holds before its first time belongs to that time; else it would open before the files that it follows.
+    first_ns = span.first_ns if span else INT64_MIN
+
+    def step(item: Item, *, last: bool) -> _Step:
+        return _Step((max(item.key[0], first_ns), item.key[1]), place, item, last)
+
     before: Item | None = None
     for item in source.feed.items(source.row):
         if before is not None:
-            yield _Step(before.key, place, before, last=False)
+            yield step(before, last=False)
         before = item
-    yield _Step(before.key if before else (0, 0), place, before, last=True)
+    yield step(before, last=True) if before is not None else _Step((0, 0), place, None, last=True)
 
 
 class _Pending:
@@ -211,8 +217,8 @@ class _Run:
             )
         self._check_unfinished()
         new, held = in_order(self._new(), self._spans), self._held()
-        for feed in self._begun():
-            if span := measure(feed):
+        for feed in in_order(self._begun(), self._spans):
+            if span := self._spans[feed.file.content_sha256]:
                 held[feed.stream] = Held(span.last_ns, granularity_ns_of(feed), feed.file.name)
         check_order(new, self._spans, held, self._totals.book.latest_ns)
 
@@ -255,13 +261,19 @@ class _Run:
 
     def go(self) -> None:
         """Read what is left of the files, translate it and store it."""
-        for event in self._unfinished():
-            raw = self._ledger.cursor(_source_cursor(event.content_sha256)) or b""
-            row, tallies = msgspec.msgpack.decode(raw, type=tuple[int, dict[str, int]])
-            self._sources.append(_Source(self._feeds[event.content_sha256], event.source, row, tallies))
-        self._sources += [_Source(feed) for feed in in_order(self._new(), self._spans)]
+        begun = {event.content_sha256: event.source for event in self._unfinished()}
+        for feed in in_order([*self._begun(), *self._new()], self._spans):
+            sha = feed.file.content_sha256
+            source = _Source(feed)
+            if sha in begun:
+                raw = self._ledger.cursor(_source_cursor(sha)) or b""
+                source.source = begun[sha]
+                source.row, source.tallies = msgspec.msgpack.decode(raw, type=tuple[int, dict[str, int]])
+            self._sources.append(source)
         self._rows = sum(source.row for source in self._sources)
-        steps = [_steps(place, source) for place, source in enumerate(self._sources)]
+        steps = [
+            _steps(place, source, self._spans[source.feed.file.content_sha256]) for place, source in enumerate(self._sources)
+        ]
         for step in heapq.merge(*steps, key=lambda step: (step.key, step.place)):
             self._take(step)
             if len(self._pending.events) >= BATCH_EVENTS:

@@ -86,7 +86,7 @@ def _check_pages(path: Path, fd: int) -> None:
             raise MisuseError(f"this is a file of a newer LMDB engine than {ENGINE_VERSION}.", file=str(path))
         if any(_has_magic(os.pread(fd, _META.size, size), _MAGIC_AT) for size in _PAGE_SIZES):
             raise DamagedError("the first page is damaged.", file=str(path), cure="Restore the file from a copy.")
-        raise MisuseError("this is not a ledger.", file=str(path))
+        raise MisuseError("this is not a ledger.", file=str(path), cure="Name a file that `adl import` or `adl demo` made.")
     pages = []
     page_bytes = _META.unpack(head)[2] if len(head) == _META.size else 0
     for at in (0, page_bytes):

@@ -99,7 +99,9 @@ def read_header(raw: bytes | None, file: str) -> Header:
     Raises ``MisuseError`` when it is absent or of a newer format than ours, ``DamagedError`` when it cannot be read.
     """
     if raw is None:
-        raise MisuseError("this is an LMDB file, but not a ledger.", file=file)
+        raise MisuseError(
+            "this is an LMDB file, but not a ledger.", file=file, cure="Name a file that `adl import` or `adl demo` made."
+        )
     found = _read(raw, _Format, file).format_version
     if found > FORMAT:
         raise MisuseError(

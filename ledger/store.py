@@ -171,7 +171,11 @@ class Ledger:
             try:
                 self._tables = Tables(*[env.open_db(name, create=False) for name in TABLES])
             except lmdb.NotFoundError:
-                raise MisuseError("this is an LMDB file, but not a ledger.", file=str(path)) from None
+                raise MisuseError(
+                    "this is an LMDB file, but not a ledger.",
+                    file=str(path),
+                    cure="Name a file that `adl import` or `adl demo` made.",
+                ) from None
         with self._reading() as txn:
             header = read_header(txn.get(HEADER_KEY, db=self._tables.meta), str(path))
             head = self._head(txn)

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
@@ -60,29 +61,27 @@ def record_incident(path: Path) -> int:
 
 def demo(*, ledger: LedgerPath = DEMO_LEDGER, json: AsJson = False) -> int:
     """Record an ADL incident, verify it, replay it, audit it, and tell what happened. It is the same on every machine."""
-    facts: dict[str, Any] = {"ledger": str(ledger)}
-    began = time.perf_counter()
+    clock = _Clock()
     new = record_incident(ledger)
-    recorded_s = time.perf_counter() - began
+    clock.note("recorded")
     with progress("verifying") as update:
         verified = verify(ledger, update)
     with open_ledger(ledger) as opened:
-        began = time.perf_counter()
+        clock.note("verified")
         with progress("replaying") as update:
             state = replay(opened, progress=update)
-        replayed_s = time.perf_counter() - began
-        began = time.perf_counter()
+        clock.note("replayed")
         with progress("checking") as update:
             findings = sum(1 for _ in check(opened, progress=update))
-        checked_s = time.perf_counter() - began
+        clock.note("checked")
         with progress("auditing") as update:
             verdicts = audit(opened, update)
         with progress("telling") as update:
             story = tell(opened, update)
         digest = log_digest(opened).hex()
     reproduced = sum(1 for verdict in verdicts if verdict.verdict == "reproduced")
-    clean = verified.clean and not findings and reproduced == len(verdicts)
-    facts |= {
+    facts = {
+        "ledger": str(ledger),
         "events": state.seq,
         "new_events": new,
         "accounts": len(state.accounts) - FIRST_FREE_ACCOUNT,
@@ -97,26 +96,44 @@ def demo(*, ledger: LedgerPath = DEMO_LEDGER, json: AsJson = False) -> int:
     }
     if json:
         print_json(facts | {"story": story_view(state, story)})
-        return 0 if clean else FAILED_STATUS
-    size_mb = ledger.stat().st_size / 1e6
-    did = f"recorded in {recorded_s:.1f} s" if new else "already recorded"
-    say("[bold]An ADL incident, made up and deterministic[/bold]\n")
+    else:
+        _print_steps(facts, clock, ledger)
+        _print_timeline(state, story)
+        largest = sorted(verdicts, key=lambda verdict: (-verdict.facts.notional, verdict.round))[:ROUNDS_SHOWN]
+        print_rounds(state, largest, f"Largest ADL rounds ({len(largest)} of {len(verdicts)})")
+        say()
+        _print_winners(state, story)
+        say(f"[bold]State root[/bold] {facts['state_root']}")
+        say("Whoever replays this log gets these 32 bytes, or the log or the reducer differs.\n")
+        _print_next(state, ledger, largest)
+    return 0 if verified.clean and not findings and reproduced == len(verdicts) else FAILED_STATUS
+
+
+class _Clock:
+    """What each step took, in words."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.took: dict[str, str] = {}
+
+    def note(self, step: str) -> None:
+        """End a step."""
+        now = time.perf_counter()
+        self.took[step] = f"{step} in {now - self._last:.1f} s"
+        self._last = now
+
+
+def _print_steps(facts: Mapping[str, Any], clock: _Clock, ledger: Path) -> None:
     who = f"{facts['accounts']:,} accounts of {facts['traders']:,} traders, {facts['markets']} markets"
-    say(f" 1 Record   {state.seq:,} events: {who}; {size_mb:.1f} MB, {did}")
-    rate = f"replayed in {replayed_s:.1f} s, checked in {checked_s:.1f} s"
-    followed = f"{reproduced} of {len(verdicts)} ADL rounds follow the rule in force exactly"
-    say(f" 2 Verify   {_word(verified.clean)}: every record in its place and in its one spelling")
-    say(f" 3 Replay   {_word(not findings)}: contracts and cash sum to zero after every event; {rate}")
-    say(f" 4 Audit    {_word(reproduced == len(verdicts))}: {followed}\n")
-    _print_timeline(state, story)
-    largest = sorted(verdicts, key=lambda verdict: (-verdict.facts.notional, verdict.round))[:ROUNDS_SHOWN]
-    print_rounds(state, largest, f"Largest ADL rounds ({len(largest)} of {len(verdicts)})")
-    say()
-    _print_winners(state, story)
-    say(f"[bold]State root[/bold] {facts['state_root']}")
-    say("Whoever replays this log gets these 32 bytes, or the log or the reducer differs.\n")
-    _print_next(state, ledger, largest)
-    return 0 if clean else FAILED_STATUS
+    size_mb = ledger.stat().st_size / 1e6
+    did = clock.took["recorded"] if facts["new_events"] else "already recorded"
+    reproduced, rounds = facts["adl_rounds_reproduced"], facts["adl_rounds"]
+    balanced = "contracts and cash sum to zero after every event"
+    say("[bold]An ADL incident, made up and deterministic[/bold]\n")
+    say(f" 1 Record   {facts['events']:,} events: {who}; {size_mb:.1f} MB, {did}")
+    say(f" 2 Verify   {_word(facts['verified'])}: every record in its place and in its one spelling")
+    say(f" 3 Replay   {_word(not facts['check_findings'])}: {balanced}; {clock.took['replayed']}, {clock.took['checked']}")
+    say(f" 4 Audit    {_word(reproduced == rounds)}: {reproduced} of {rounds} ADL rounds follow the rule in force exactly\n")
 
 
 def _word(good: bool) -> str:

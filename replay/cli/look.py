@@ -134,6 +134,11 @@ def _short(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
+def _grouped(value: Any) -> str:
+    """Return a value of a page's head: numbers with separators, everything else as it is."""
+    return grouped(str(value)) if isinstance(value, int) and not isinstance(value, bool) else _short(value)
+
+
 def _touched(state: State, event: AnyEvent) -> dict[str, Any]:
     """Return the accounts and markets an event names, as they stand; those not there yet are left out."""
     accounts = [account for account in accounts_of(event) if account < len(state.accounts)]
@@ -237,7 +242,8 @@ def _market_page(state: State, ledger: Path, symbol: str, *, as_json: bool) -> N
     if as_json:
         print_json({"ledger": str(ledger), "seq": state.seq, **view, "held": positions})
         return
-    rows = [(key.replace("_", " "), _short(value)) for key, value in view.items()]
+    amounts = ("mark", "oracle", "open_interest", "open_interest_at_least")
+    rows = [(key.replace("_", " "), _amount(value) if key in amounts else _grouped(value)) for key, value in view.items()]
     print_table(f"Market {symbol} at seq {state.seq:,}", ("", ""), rows)
     say()
     columns = ("size", "entry", "unrealised", "realised")
@@ -252,7 +258,7 @@ def _whole_page(state: State, ledger: Path, *, as_json: bool) -> None:
         accounts = [views.account_view(state, account) for account in range(len(state.accounts))]
         print_json({"ledger": str(ledger), **view, "market_list": markets, "account_list": accounts})
         return
-    rows = [(key.replace("_", " "), _short(value)) for key, value in view.items()]
+    rows = [(key.replace("_", " "), _grouped(value)) for key, value in view.items()]
     print_table(f"State of {ledger}", ("", ""), rows)
     say()
     columns = ("market", "mark", "oracle", "open_interest", "positions")

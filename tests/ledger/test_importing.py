@@ -291,6 +291,25 @@ def test_files_that_follow_each_other_make_one_log_whether_they_come_together_or
     assert digest(tmp_path / "one") == digest(tmp_path / "other")
 
 
+@pytest.mark.usefixtures("_small_batches")
+def test_a_file_that_begins_with_junk_still_comes_after_the_file_that_it_follows(tmp_path: Path) -> None:
+    first, second, _ = three(tmp_path)
+    second.write_bytes(b"{cut\n" * 3 + second.read_bytes())
+    together = import_files(tmp_path / "together", "hyperliquid", [second, first])
+    import_files(tmp_path / "turns", "hyperliquid", [first])
+    assert import_files(tmp_path / "turns", "hyperliquid", [second]).digest == together.digest
+    for commits in range(1, 200):
+        path = tmp_path / f"cut{commits}"
+        try:
+            import_files(path, "hyperliquid", [first, second], stop_after(commits))
+        except Stopped:
+            assert import_files(path, "hyperliquid", [second, first]).digest == together.digest
+        else:
+            break
+    else:
+        pytest.fail("the import never ended by itself")
+
+
 def test_a_recompressed_or_renamed_copy_is_the_same_file(tmp_path: Path) -> None:
     file = blocks(tmp_path / "hour1", range(1, 40))
     first = import_files(tmp_path / "ledger", "hyperliquid", [file])

@@ -39,6 +39,9 @@ class Kind(NamedTuple):
     completeness: Completeness
 
 
+# Blocks that hold nothing: which of the two block files it is, nobody can tell, and nothing depends on it.
+_EMPTY = "blocks_without_events"
+
 KINDS: dict[str, Kind] = {
     "node_fills_by_block": Kind("fills", 1, _BLOCK_CLOCK, Completeness.COMPLETE),
     "node_fills": Kind("fills", NS_PER_MS, "time: the block's consensus time, UTC, cut to 1 ms", Completeness.COMPLETE),
@@ -48,7 +51,7 @@ KINDS: dict[str, Kind] = {
     "perp_positions_by_market": Kind("positions", NS_PER_MS, _SNAPSHOT_CLOCK, Completeness.UNKNOWN),
     "meta": Kind("meta", None, "states no time", Completeness.UNKNOWN),
     # Of fills or of misc events, which cannot be told and does not matter.
-    "blocks_without_events": Kind("blocks", 1, _BLOCK_CLOCK, Completeness.UNKNOWN),
+    _EMPTY: Kind("blocks", 1, _BLOCK_CLOCK, Completeness.UNKNOWN),
 }
 
 # Lines looked at before a file is given up, unless they are blocks: a first event may come late.
@@ -107,7 +110,7 @@ def recognise(path: Path) -> str:
     if by_lines is None:
         raise BadInputError(
             "this is no Hyperliquid file of a known kind.",
-            cure=f"Known are: {', '.join(KINDS)}.",
+            cure=f"Known are: {', '.join(kind for kind in KINDS if kind != _EMPTY)}.",
             file=str(path),
         )
     return by_lines
@@ -125,7 +128,7 @@ def _by_lines(path: Path) -> str | None:
             first = _BLOCK_EVENTS.search(line[:4096])
             if first is not None:
                 return "node_fills_by_block" if first[1] == b"[" else "misc_events_by_block"
-    return "blocks_without_events" if blocks else None
+    return _EMPTY if blocks else None
 
 
 def open_feeds(files: Iterable[Fingerprint]) -> list[SourceFeed]:
