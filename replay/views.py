@@ -75,6 +75,7 @@ def account_view(state: State, account: int) -> dict[str, Any]:
         "account": opened.name,
         "owner": state.accounts[opened.owner].name,
         "role": opened.role.name.lower(),
+        "role_since_seq": state.role_since[account],
         "margin": opened.margin.name.lower(),
         "cash": cash_text(state, state.cash[account] if state.cash_known[account] else None),
         "cash_since_first_seen": cash_text(state, state.cash[account]),

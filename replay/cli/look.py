@@ -221,7 +221,9 @@ def _account_page(state: State, ledger: Path, name: str, *, as_json: bool) -> No
     # Where cash is known, what it was since first seen says the same again.
     hidden = "cash" if view["cash"] is None else "cash_since_first_seen"
     rows = [
-        (key.replace("_", " "), _amount(value)) for key, value in view.items() if not isinstance(value, list) and key != hidden
+        (key.replace("_", " "), _grouped(value) if isinstance(value, int) else _amount(value))
+        for key, value in view.items()
+        if not isinstance(value, list) and key != hidden
     ]
     print_table(f"Account {name} at seq {state.seq:,}", ("", ""), rows)
     say()

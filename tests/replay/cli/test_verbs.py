@@ -181,3 +181,18 @@ def test_quarantined_rows_are_status_1(capsys: Capture, tmp_path: Path) -> None:
     assert (report["quarantined"], report["rows_in"]) == (1, 1)
     (kept,) = run_json(capsys, "log", "-l", str(tmp_path / "l.adl"), "--type", "Quarantined")["events"]
     assert bytes.fromhex(kept["raw"]) in fills.read_bytes()
+
+
+def test_a_bug_of_ours_is_one_error_with_a_plain_traceback(
+    capsys: Capture, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_options: object) -> None:
+        held = "a value of the venue"
+        raise RuntimeError(f"no {len(held)}")
+
+    monkeypatch.setattr("replay.cli.look.open_ledger", broken)
+    out, err = run(capsys, "state", "-l", ledger, status=3)
+    assert out == ""
+    assert "Traceback" in err
+    assert "please report it" in " ".join(err.split())
+    assert "a value of the venue" not in err.replace('held = "a value of the venue"', "")
