@@ -40,16 +40,17 @@ from events.model import (
     SourceClosed,
     SourceOpened,
 )
+from events.times import NS_PER_SECOND
 from events.units import PPM, PPT
 from replay.core import margin
 from replay.core.engine import Bid, Moment, Venue, decide
 from replay.core.policy import PROFIT_TIMES_LEVERAGE, adopt
-from replay.simulation import SECOND_NS, SOURCE, Asset, World
+from replay.simulation import SOURCE, Asset, World
 
 __all__ = ["INCIDENT", "INCIDENT_SEED", "Scenario", "incident"]
 
 INCIDENT_SEED = 20_300_101
-START_NS = 1_893_528_000 * SECOND_NS  # 2030-01-01T20:00:00Z
+START_NS = 1_893_528_000 * NS_PER_SECOND  # 2030-01-01T20:00:00Z
 
 MONEY_DECIMALS = 8
 DOLLAR = 10**MONEY_DECIMALS
@@ -306,7 +307,7 @@ def _trade(world: _Evening, trades: int, seconds: int, mood: _Mood) -> Iterator[
     """Trade for so long: traders move towards what they want, with each other where they differ, else with a maker."""
     begun, dice = world.at_ns, world.dice
     for number in range(trades):
-        world.at_ns = begun + number * seconds * SECOND_NS // trades
+        world.at_ns = begun + number * seconds * NS_PER_SECOND // trades
         slot = world.slots[dice.below(len(world.slots))]
         size = _wish(world, slot, mood)
         if size == 0:
@@ -319,7 +320,7 @@ def _trade(world: _Evening, trades: int, seconds: int, mood: _Mood) -> Iterator[
             yield world.fill(slot.market, slot.account, other.account, lots if size > 0 else -lots)
         else:
             yield world.fill(slot.market, slot.account, _maker(world, slot.market), size)
-    world.at_ns = begun + seconds * SECOND_NS
+    world.at_ns = begun + seconds * NS_PER_SECOND
 
 
 def _wish(world: _Evening, slot: _Slot, mood: _Mood) -> int:

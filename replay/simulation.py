@@ -24,9 +24,8 @@ from events.units import PPM
 from replay.core.evolve import evolve
 from replay.core.state import State
 
-__all__ = ["SECOND_NS", "SOURCE", "Asset", "Dice", "Watch", "World"]
+__all__ = ["SOURCE", "Asset", "Dice", "Watch", "World"]
 
-SECOND_NS = 1_000_000_000
 SOURCE = 1
 MASK = 2**64 - 1
 

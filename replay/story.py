@@ -20,6 +20,7 @@ from events.model import (
     Role,
     Transfer,
 )
+from events.times import NS_PER_SECOND
 from events.units import PPM
 from ledger.store import Ledger
 from replay.core import margin
@@ -29,7 +30,6 @@ from replay.fold import Progress, stored, watched
 
 __all__ = ["Step", "Story", "Winner", "tell"]
 
-SECOND_NS = 1_000_000_000
 STEPS_WANTED = 16
 # Steps of time that people read: seconds, minutes, hours. Beyond these, whole days.
 STEP_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 86_400)
@@ -168,7 +168,7 @@ def _compose(state: State, facts: list[_Fact], winners: list[Winner]) -> Story:
         fact.at_ns = fact.at_ns or begun
     times = [fact.at_ns for fact in facts if begun and fact.kind in {"liquidation", "close"}]
     balances = [fact.cash for fact in facts if fact.kind == "fund"]
-    step_ns = _step_ns(max(times) - min(times)) if times else SECOND_NS
+    step_ns = _step_ns(max(times) - min(times)) if times else NS_PER_SECOND
     totals = _sum_up(facts, 0, {})
     return Story(
         reference=0 if state.markets else None,
@@ -189,9 +189,9 @@ def _compose(state: State, facts: list[_Fact], winners: list[Winner]) -> Story:
 
 def _step_ns(span_ns: int) -> int:
     for seconds in STEP_SECONDS:
-        if span_ns <= STEPS_WANTED * seconds * SECOND_NS:
-            return seconds * SECOND_NS
-    day = STEP_SECONDS[-1] * SECOND_NS
+        if span_ns <= STEPS_WANTED * seconds * NS_PER_SECOND:
+            return seconds * NS_PER_SECOND
+    day = STEP_SECONDS[-1] * NS_PER_SECOND
     return -(-span_ns // (STEPS_WANTED * day)) * day
 
 

@@ -108,8 +108,3 @@ def test_every_public_module_names_its_surface() -> None:
         return not defines or "__all__" in names
 
     assert [path.relative_to(ROOT).as_posix() for path in sources(*ROOMS) if not surface(path)] == []
-
-
-def test_structlog_stays_in_the_shell_and_prints_to_stderr() -> None:
-    users = [path for path in sources(*ROOMS) if "structlog" in path.read_text(encoding="utf-8")]
-    assert not [path for path in users if path in pure_files()]

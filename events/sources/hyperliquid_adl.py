@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from events.errors import BadInputError, NumberError
-from events.model import AdlClose, AdlRound, Completeness, MarketListed, Opening, OpenPosition, PriceRule, Taker
+from events.model import AdlClose, Completeness, MarketListed, Opening, OpenPosition, Taker
 from events.sources.book import Book
 from events.sources.feed import Feed, Item, LedgerHead, Sink
 from events.sources.hyperliquid.desk import CONTINUITY_BROKEN, CONTINUITY_CHECKED, Desk, Refused
@@ -229,30 +229,7 @@ def _begin(desk: Desk, loser: int, market: int, at_price: int) -> int:
     if desk.book.size(loser, market) is None:
         unknown = (OpenPosition(market, None, None, 0),)
         desk.sink.emit(Opening(desk.at_ns, desk.source, desk.row, loser, None, unknown))
-    number = desk.book.next_round
-    desk.sink.emit(
-        AdlRound(
-            desk.at_ns,
-            desk.source,
-            desk.row,
-            round=number,
-            loser=loser,
-            market=market,
-            size=None,
-            price=at_price,
-            price_rule=PriceRule.PREVIOUS_MARK,
-            mark=None,
-            oracle=None,
-            bankruptcy=None,
-            policy=None,
-            pools=(),
-            need_cash=None,
-            as_of=None,
-            cause=None,
-            seed=None,
-        )
-    )
-    return number
+    return desk.begin_round(loser, market, at_price, None)
 
 
 def _book(desk: Desk, close: _Close, loser: int, market: int, number: int) -> None:

@@ -10,6 +10,7 @@ from events.model import (
     RAW_BYTES_MAX,
     ROUNDING,
     AccountOpened,
+    AdlRound,
     Basis,
     Contract,
     MarginMode,
@@ -17,6 +18,7 @@ from events.model import (
     MarketStatus,
     Opening,
     OpenPosition,
+    PriceRule,
     Quarantined,
     Reason,
     Role,
@@ -176,6 +178,33 @@ class Desk:
         """Move cash; nothing where nothing moves."""
         if cash:
             self.sink.emit(Transfer(self.at_ns, self.source, self.row, payer, payee, cash, reason, reference))
+
+    def begin_round(self, loser: int, market: int, price: int, mark: int | None) -> int:
+        """Emit an AdlRound with the little that the venue publishes of its decisions, and return its number."""
+        number = self.book.next_round
+        self.sink.emit(
+            AdlRound(
+                self.at_ns,
+                self.source,
+                self.row,
+                round=number,
+                loser=loser,
+                market=market,
+                size=None,
+                price=price,
+                price_rule=PriceRule.PREVIOUS_MARK,
+                mark=mark,
+                oracle=None,
+                bankruptcy=None,
+                policy=None,
+                pools=(),
+                need_cash=None,
+                as_of=None,
+                cause=None,
+                seed=None,
+            )
+        )
+        return number
 
     def settle(self, noise: Iterable[Noise]) -> None:
         """Count what was cut off numbers, and book what of it is money between a reserved account and rounding."""

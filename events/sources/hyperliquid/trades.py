@@ -21,12 +21,10 @@ from events.model import (
     FEES,
     UNOBSERVED,
     AdlClose,
-    AdlRound,
     Fill,
     Liquidation,
     MarketListed,
     Method,
-    PriceRule,
     Settlement,
     Taker,
     VenueId,
@@ -325,35 +323,11 @@ def _emit_adl(desk: Desk, trade: _Trade, buyer: _Side, seller: _Side, rounds: di
     winner_id, loser_id = (buyer_id, seller_id) if winner is buyer else (seller_id, buyer_id)
     number = rounds.get((market, loser_id))
     if number is None:
-        number = rounds[market, loser_id] = desk.book.next_round
-        desk.sink.emit(_round(desk, number, loser_id, market, trade.price, mark))
+        number = rounds[market, loser_id] = desk.begin_round(loser_id, market, trade.price, mark)
     terms = _terms(trade, buyer, seller, _taker(buyer.row, seller.row))
     head = (desk.at_ns, desk.source, desk.row, market, buyer_id, seller_id, *terms)
     desk.sink.emit(AdlClose(*head, number, winner_id, mark, None, None))
     desk.settle(trade.noise)
-
-
-def _round(desk: Desk, number: int, loser: int, market: int, price: int, mark: int) -> AdlRound:
-    return AdlRound(
-        desk.at_ns,
-        desk.source,
-        desk.row,
-        round=number,
-        loser=loser,
-        market=market,
-        size=None,
-        price=price,
-        price_rule=PriceRule.PREVIOUS_MARK,
-        mark=mark,
-        oracle=None,
-        bankruptcy=None,
-        policy=None,
-        pools=(),
-        need_cash=None,
-        as_of=None,
-        cause=None,
-        seed=None,
-    )
 
 
 def _emit_settlement(desk: Desk, trade: _Trade) -> None:
