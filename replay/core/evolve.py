@@ -5,7 +5,7 @@ Theory of operation.
 2. A handler checks everything first and changes the state after, so an event that is refused has changed nothing. An event
    that cannot be applied is a ``ReducerError`` that names the seq and the rule; it is never guessed at.
 3. What types and ranges can say is the codec's business and is not asked again. What only the state can say is asked here:
-   ids exist and are dense, sides differ, listings stay comparable.
+   ids exist and are dense, sides differ, listings stay comparable (``refusals``, ``listing``).
 4. Facts are applied as recorded. A close that flips, a round that takes too much, a claim that does not fit: these are
    findings about the record (``invariants``), not errors. Claims (``*_claim``) move nothing.
 5. Every handler moves contracts and cash between accounts, and only moves them. So in each market the sizes, and over all
@@ -22,8 +22,6 @@ from events.errors import NumberError, ReducerError
 from events.model import (
     FEES,
     FIRST_FREE_ACCOUNT,
-    RESERVED_ACCOUNTS,
-    SEMANTICS,
     UNOBSERVED,
     AccountOpened,
     AdlCandidates,
@@ -32,12 +30,14 @@ from events.model import (
     AnyEvent,
     Completeness,
     Corrected,
+    Event,
     Fill,
     Funding,
     InsuranceDraw,
     LedgerOpened,
     Liquidation,
     MarketListed,
+    Method,
     Opening,
     OpenPosition,
     PolicyAdopted,
@@ -53,35 +53,26 @@ from events.model import (
 from events.units import notional
 from replay.core.basis import opening_cost, restate, shift, trade
 from replay.core.listing import check_tiers, market_of, relisted
-from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, Position, Round, State
+from replay.core.refusals import (
+    BEGINNING,
+    check_account,
+    check_account_opened,
+    check_adl_round,
+    check_beginning,
+    check_market,
+    check_payer,
+    check_round,
+    check_semantics,
+    check_side,
+)
+from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, FundLevel, Market, Position, Round, State
 
-__all__ = ["RULES", "evolve", "evolve_all"]
+__all__ = ["evolve", "evolve_all"]
 
-# Every rule that an event can break, as ``ReducerError.rule`` names it.
-RULES = {
-    "sequence": "An event is applied right after the one before it.",
-    "beginning": "A ledger begins with LedgerOpened, once, and then opens its reserved accounts in order.",
-    "semantics": "A reducer applies only what was recorded for its own semantics version.",
-    "source": "A source has the next free id, is opened before its rows and closed once, after them.",
-    "account": "An account is opened before it is used; ids are dense; its name and owner never change.",
-    "role": "Reserved accounts keep their roles, nobody else is external or unobserved; funds, vaults, liquidators pay draws.",
-    "market": "A market is listed before it is used; ids are dense.",
-    "listing": "A listing's symbol, contract, decimals, multiplier and basis never change; its tiers and grid make sense.",
-    "policy": "Policies have dense ids and are adopted before they are used.",
-    "round": "Rounds have dense ids; a close belongs to the loser and market of its round; it lists candidates once, in order.",
-    "parties": "A movement has two different parties; a trade names which side it is about; reserved accounts do not trade.",
-    "amount": "A transfer or draw moves more than nothing; a round has something to close.",
-    "opening": "An opening states each market once, never for a reserved account.",
-    "price": "A tick states a price; an inverse contract has no value at a price that is not positive.",
-    "reference": "A correction or commitment refers to what came before it; a part is one of its parts.",
-}
-
-# LedgerOpened and the reserved accounts take these first seqs.
-_BEGINNING = 1 + FIRST_FREE_ACCOUNT
-_RESERVED_ROLES = {account: role for account, _, role in RESERVED_ACCOUNTS}
-_LONE_ROLES = (Role.EXTERNAL, Role.UNOBSERVED)
-_PAYING_ROLES = (Role.FUND, Role.VAULT, Role.LIQUIDATOR)
+# Looked up once: a member of an enum is slow to reach in Python 3.11.
 _COMPLETE = Completeness.COMPLETE
+_FUND = Role.FUND
+_MARKET = Method.MARKET
 
 
 def evolve(state: State, event: AnyEvent, seq: int) -> None:
@@ -91,8 +82,8 @@ def evolve(state: State, event: AnyEvent, seq: int) -> None:
     """
     if seq != state.seq + 1:
         raise ReducerError(f"the state ends at seq {state.seq}, so the next event is not this one.", rule="sequence", seq=seq)
-    if seq <= _BEGINNING:
-        _check_beginning(event, seq)
+    if seq <= BEGINNING:
+        check_beginning(event, seq)
     if event.source not in state.open_sources and type(event) is not SourceOpened:
         raise ReducerError(f"source {event.source} is not open.", rule="source", seq=seq)
     _HANDLERS[type(event)](state, event, seq)
@@ -107,7 +98,7 @@ def evolve_all(state: State, events: Iterable[AnyEvent]) -> None:
     handlers, seq, sources = _HANDLERS, state.seq, state.open_sources
     try:
         for event in events:
-            if seq < _BEGINNING or event.source not in sources:
+            if seq < BEGINNING or event.source not in sources:
                 state.seq = seq
                 evolve(state, event, seq + 1)
             else:
@@ -117,34 +108,14 @@ def evolve_all(state: State, events: Iterable[AnyEvent]) -> None:
         state.seq = seq
 
 
-def _check_beginning(event: AnyEvent, seq: int) -> None:
-    if type(event) is not LedgerOpened if seq == 1 else type(event) is not AccountOpened or event.account != seq - 2:
-        raise ReducerError(f"a ledger cannot begin with {type(event).__name__} here.", rule="beginning", seq=seq)
-
-
-def _check_account(state: State, account: int, seq: int) -> None:
-    if account >= len(state.accounts):
-        raise ReducerError(f"account {account} is not open.", rule="account", seq=seq)
-
-
-def _check_market(state: State, market: int, seq: int) -> None:
-    if market >= len(state.markets):
-        raise ReducerError(f"market {market} is not listed.", rule="market", seq=seq)
-
-
 # ---- Who and what there is
 
 
 def _ledger_opened(state: State, event: LedgerOpened, seq: int) -> None:
     if state.opened is not None:
         raise ReducerError("the ledger is open already.", rule="beginning", seq=seq)
-    _check_semantics(event.semantics, seq)
+    check_semantics(event.semantics, seq)
     state.opened = event
-
-
-def _check_semantics(semantics: int, seq: int) -> None:
-    if semantics != SEMANTICS:
-        raise ReducerError(f"this is of semantics {semantics}, the reducer of {SEMANTICS}.", rule="semantics", seq=seq)
 
 
 def _source_opened(state: State, event: SourceOpened, seq: int) -> None:
@@ -162,30 +133,23 @@ def _source_closed(state: State, event: SourceClosed, seq: int) -> None:
 
 
 def _account_opened(state: State, event: AccountOpened, seq: int) -> None:
-    account, known = event.account, len(state.accounts)
-    if account > known or event.owner > known or (event.owner == known and account != known):
-        raise ReducerError(
-            f"account {account} or its owner {event.owner} skips an id; {known} is next.", rule="account", seq=seq
-        )
-    reserved = _RESERVED_ROLES.get(account)
-    if event.role != reserved if reserved is not None else event.role in _LONE_ROLES:
-        raise ReducerError(f"account {account} cannot have the role {event.role.name}.", rule="role", seq=seq)
-    if account == known:
-        if reserved is not None and not event.new:
-            raise ReducerError("a reserved account comes into being with the ledger.", rule="account", seq=seq)
+    check_account_opened(state, event, seq)
+    account = event.account
+    if account == len(state.accounts):
         state.accounts.append(event)
         state.role_since.append(seq)
         state.cash.append(0)
         state.cash_known.append(event.new)
-        return
-    before = state.accounts[account]
-    if event.name != before.name or event.new:
-        raise ReducerError(f"account {account} is open already, under this or another name.", rule="account", seq=seq)
-    if event.owner != before.owner:
-        raise ReducerError(f"account {account} cannot pass to another owner.", rule="account", seq=seq)
-    if event.role != before.role:
-        state.role_since[account] = seq
-    state.accounts[account] = event
+        state.holdings.append({})
+        became = True
+    else:
+        became = event.role != state.accounts[account].role
+        state.accounts[account] = event
+        if became:
+            state.role_since[account] = seq
+    if became and event.role is _FUND:
+        state.fund_levels.setdefault(account, [])
+        _note_level(state, account, event, seq)
 
 
 def _market_listed(state: State, event: MarketListed, seq: int) -> None:
@@ -208,7 +172,7 @@ def _policy_adopted(state: State, event: PolicyAdopted, seq: int) -> None:
     if event.policy != len(state.policies):
         raise ReducerError(f"policy {event.policy} is not the next, {len(state.policies)}.", rule="policy", seq=seq)
     for market in event.markets or ():
-        _check_market(state, market, seq)
+        check_market(state, market, seq)
     state.policies.append(event)
 
 
@@ -217,7 +181,7 @@ def _policy_adopted(state: State, event: PolicyAdopted, seq: int) -> None:
 
 def _opening(state: State, event: Opening, seq: int) -> None:
     account = event.account
-    _check_account(state, account, seq)
+    check_account(state, account, seq)
     markets = [stated.market for stated in event.positions]
     if account < FIRST_FREE_ACCOUNT or len(set(markets)) != len(markets):
         raise ReducerError("a reserved account has no opening, and a market is stated once.", rule="opening", seq=seq)
@@ -226,19 +190,26 @@ def _opening(state: State, event: Opening, seq: int) -> None:
         book = state.positions[stated.market]
         position = book.get(account)
         if position is None:
-            position = book[account] = _unseen(state, account)
+            position = _hold(state, account, stated.market, _unseen(state, account))
             state.partial[stated.market] |= state.completeness[event.source] is not _COMPLETE
         unseen = 0 if stated.size is None else stated.size - position.size
         restate(position, stated.size, cost)
         if unseen:
             other = book.get(UNOBSERVED)
             if other is None:
-                other = book[UNOBSERVED] = Position()
+                other = _hold(state, UNOBSERVED, stated.market, Position())
             shift(other, -unseen)
     if event.cash is not None:
         state.cash[UNOBSERVED] -= event.cash - state.cash[account]
         state.cash[account] = event.cash
         state.cash_known[account] = True
+        _note_level(state, account, event, seq)
+
+
+def _hold(state: State, account: int, market: int, position: Position) -> Position:
+    """Put a position that is not there yet on the books, in both indexes, and return it."""
+    state.positions[market][account] = state.holdings[account][market] = position
+    return position
 
 
 def _unseen(state: State, account: int) -> Position:
@@ -247,7 +218,7 @@ def _unseen(state: State, account: int) -> Position:
 
 
 def _stated_cost(state: State, stated: OpenPosition, seq: int) -> int | None:
-    _check_market(state, stated.market, seq)
+    check_market(state, stated.market, seq)
     if not stated.size or stated.entry is None:
         return None
     try:
@@ -256,42 +227,52 @@ def _stated_cost(state: State, stated: OpenPosition, seq: int) -> int | None:
         raise ReducerError(error.message, rule="price", seq=seq) from error
 
 
-def _move(state: State, payer: int, payee: int, cash: int, seq: int) -> None:
-    _check_account(state, payer, seq)
-    _check_account(state, payee, seq)
+def _move(state: State, payer: int, payee: int, cash: int, event: Transfer | InsuranceDraw, seq: int) -> None:
+    check_account(state, payer, seq)
+    check_account(state, payee, seq)
     if payer == payee:
         raise ReducerError(f"account {payer} cannot pay itself.", rule="parties", seq=seq)
     if cash <= 0:
         raise ReducerError(f"{cash} is no amount to move; the other party pays.", rule="amount", seq=seq)
     state.cash[payer] -= cash
     state.cash[payee] += cash
+    _note_level(state, payer, event, seq)
+    _note_level(state, payee, event, seq)
+
+
+def _note_level(state: State, account: int, event: Event, seq: int) -> None:
+    """Note what a fund holds after ``event``, where the account is one and its cash is known."""
+    if state.accounts[account].role is _FUND and state.cash_known[account]:
+        state.fund_levels[account].append(FundLevel(seq, event.at_ns, state.cash[account]))
 
 
 def _transfer(state: State, event: Transfer, seq: int) -> None:
-    _move(state, event.payer, event.payee, event.cash, seq)
+    _move(state, event.payer, event.payee, event.cash, event, seq)
 
 
 def _insurance_draw(state: State, event: InsuranceDraw, seq: int) -> None:
-    _check_account(state, event.fund, seq)
-    if state.accounts[event.fund].role not in _PAYING_ROLES:
-        raise ReducerError(f"account {event.fund} is no fund, vault or liquidator.", rule="role", seq=seq)
+    check_payer(state, event.fund, seq)
     if event.market is not None:
-        _check_market(state, event.market, seq)
+        check_market(state, event.market, seq)
     if event.round is not None:
-        _check_round(state, event.round, seq)
-    _move(state, event.fund, event.account, event.cash, seq)
+        check_round(state, event.round, seq)
+    _move(state, event.fund, event.account, event.cash, event, seq)
 
 
 def _funding(state: State, event: Funding, seq: int) -> None:
-    _check_market(state, event.market, seq)
-    _check_account(state, event.against, seq)
+    check_market(state, event.market, seq)
+    check_account(state, event.against, seq)
     for payment in event.payments:
-        _check_account(state, payment.account, seq)
+        check_account(state, payment.account, seq)
     cash, total = state.cash, 0
+    funds = [(fund, cash[fund]) for fund in state.fund_levels]
     for payment in event.payments:
         cash[payment.account] += payment.cash
         total += payment.cash
     cash[event.against] -= total
+    for fund, before in funds:
+        if cash[fund] != before:
+            _note_level(state, fund, event, seq)
 
 
 def _price_tick(state: State, event: PriceTick, seq: int) -> None:
@@ -323,13 +304,13 @@ def _trade(state: State, event: Fill | Liquidation | AdlClose | Settlement, seq:
         market, book = state.markets[event.market], state.positions[event.market]
         buyer_cash, seller_cash = cash[buyer], cash[seller]
     except IndexError:
-        _check_market(state, event.market, seq)
-        _check_account(state, max(buyer, seller), seq)
+        check_market(state, event.market, seq)
+        check_account(state, max(buyer, seller), seq)
         raise
     cost = size * event.price * market.numerator if market.linear else _rounded_cost(market, size, event.price, seq)
     buyer_fee, seller_fee = event.buyer_fee, event.seller_fee
     if buyer == seller:
-        _check_side(buyer, seq)
+        check_side(buyer, seq)
         cash[buyer] -= buyer_fee + seller_fee
         cash[FEES] += buyer_fee + seller_fee
         return
@@ -354,12 +335,6 @@ def _trade(state: State, event: Fill | Liquidation | AdlClose | Settlement, seq:
         trade(sold, -size, -cost, event.price, market)
 
 
-def _check_side(account: int, seq: int) -> None:
-    if account < FIRST_FREE_ACCOUNT and account != UNOBSERVED:
-        name = _RESERVED_ROLES[account].name.lower()
-        raise ReducerError(f"the reserved account {name} cannot trade.", rule="parties", seq=seq)
-
-
 def _first_seen(state: State, event: Fill | Liquidation | AdlClose | Settlement, seq: int) -> tuple[Position, Position]:
     """Return the positions of buyer and seller before a trade that is the first of one of them in its market (rule 6).
 
@@ -368,10 +343,10 @@ def _first_seen(state: State, event: Fill | Liquidation | AdlClose | Settlement,
     book = state.positions[event.market]
     sides = ((event.buyer, event.buyer_start_claim), (event.seller, event.seller_start_claim))
     for account, _ in sides:
-        _check_side(account, seq)
+        check_side(account, seq)
     for account, claim in sides:
         if account not in book:
-            book[account] = Position() if claim == 0 else _unseen(state, account)
+            _hold(state, account, event.market, Position() if claim == 0 else _unseen(state, account))
             if not state.cash_known[account] or state.completeness[event.source] is not _COMPLETE:
                 state.partial[event.market] = True
     return book[event.buyer], book[event.seller]
@@ -388,40 +363,23 @@ def _liquidation(state: State, event: Liquidation, seq: int) -> None:
     if event.account not in (event.buyer, event.seller):
         raise ReducerError(f"account {event.account} is no side of its liquidation.", rule="parties", seq=seq)
     _trade(state, event, seq)
-
-
-def _check_round(state: State, number: int, seq: int) -> Round:
-    if number >= len(state.rounds):
-        raise ReducerError(f"round {number} has not begun.", rule="round", seq=seq)
-    return state.rounds[number]
+    if event.method is _MARKET:
+        state.liquidated[event.account, event.market] = event.at_ns
 
 
 def _adl_round(state: State, event: AdlRound, seq: int) -> None:
-    if event.round != len(state.rounds):
-        raise ReducerError(f"round {event.round} is not the next, {len(state.rounds)}.", rule="round", seq=seq)
-    _check_account(state, event.loser, seq)
-    _check_market(state, event.market, seq)
-    if event.loser < FIRST_FREE_ACCOUNT:
-        raise ReducerError("a round closes no position of a reserved account.", rule="parties", seq=seq)
-    if event.size == 0:
-        raise ReducerError("a round has something to close.", rule="amount", seq=seq)
-    if event.policy is not None and event.policy >= len(state.policies):
-        raise ReducerError(f"policy {event.policy} is not adopted.", rule="policy", seq=seq)
-    for pool in event.pools:
-        _check_account(state, pool.account, seq)
-    for before in (event.as_of, event.cause):
-        if before is not None and before >= seq:
-            raise ReducerError(f"seq {before} is not before the round it is the ground of.", rule="reference", seq=seq)
+    check_adl_round(state, event, seq)
     state.rounds.append(Round(event, seq))
 
 
 def _adl_candidates(state: State, event: AdlCandidates, seq: int) -> None:
-    opened = _check_round(state, event.round, seq)
+    check_round(state, event.round, seq)
+    opened = state.rounds[event.round]
     if event.part != opened.part + 1 or event.part > event.parts or event.parts != (opened.parts or event.parts):
         raise ReducerError(f"part {event.part} of {event.parts} does not follow.", rule="round", seq=seq)
     accounts = [candidate.account for candidate in event.candidates]
     for account in accounts:
-        _check_account(state, account, seq)
+        check_account(state, account, seq)
     if len({*opened.candidates, *accounts}) != len(opened.candidates) + len(accounts):
         raise ReducerError("a candidate is listed once.", rule="round", seq=seq)
     opened.candidates += accounts
@@ -429,7 +387,8 @@ def _adl_candidates(state: State, event: AdlCandidates, seq: int) -> None:
 
 
 def _adl_close(state: State, event: AdlClose, seq: int) -> None:
-    opened = _check_round(state, event.round, seq)
+    check_round(state, event.round, seq)
+    opened = state.rounds[event.round]
     loser = event.seller if event.winner == event.buyer else event.buyer
     if event.winner not in (event.buyer, event.seller) or event.buyer == event.seller:
         raise ReducerError("a close has a winner on one side and the loser on the other.", rule="parties", seq=seq)
@@ -456,7 +415,7 @@ def _corrected(_state: State, event: Corrected, seq: int) -> None:
 
 
 def _state_committed(_state: State, event: StateCommitted, seq: int) -> None:
-    _check_semantics(event.semantics, seq)
+    check_semantics(event.semantics, seq)
     if event.upto != seq - 1:
         raise ReducerError(
             f"a commitment is to the state right before it, not after {event.upto} events.", rule="reference", seq=seq

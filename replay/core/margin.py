@@ -1,4 +1,4 @@
-"""What a state is worth at its mark prices: equity, margin requirements, and the bankruptcy price.
+"""What a state is worth at its mark prices: equity and its parts, margin requirements, and the bankruptcy price.
 
 Everything is derived; nothing here changes a state. None means undecidable: an input is not on record. It is never read as
 zero, and no sum leaves it out. Where an account's cash is known, its positions are those on record and it has no others; where
@@ -15,18 +15,24 @@ position's m and its value V at mark, the close must bring in ``V - E * m / M``.
 words. For an isolated linear position it is the textbook entry less margin per contract.
 """
 
-from events.model import EXTERNAL, UNOBSERVED, Contract
+from events.model import EXTERNAL, UNOBSERVED
 from events.units import PPT, notional
+from replay.core.bankruptcy import Direction, close_price, margin_share
 from replay.core.basis import truncated_entry
-from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, State
+from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, Position, State
 
 __all__ = [
+    "balance",
     "bankruptcy_price",
     "entry_price",
     "equity",
+    "exposure",
     "initial",
     "maintenance",
     "market_value",
+    "position_margin",
+    "profit",
+    "required",
     "unrealised",
 ]
 
@@ -42,14 +48,8 @@ def market_value(market: Market, size: int, price: int) -> int:
     return notional(market.listed.contract, size, price, market.numerator, market.denominator)
 
 
-def _value(state: State, account: int, market: int) -> int | None:
-    """Return the value of a position at mark: 0 when flat, None when its size or the mark is not known.
-
-    Not for the accounts that are nobody's.
-    """
-    position = state.positions[market].get(account)
-    if position is None:
-        return 0 if state.cash_known[account] else None
+def _worth(state: State, market: int, position: Position) -> int | None:
+    """Return the value of a position at mark: 0 when flat, None when its size or the mark is not known."""
     if position.unknown & SIZE_UNKNOWN:
         return None
     if position.size == 0:
@@ -58,16 +58,81 @@ def _value(state: State, account: int, market: int) -> int | None:
     return market_value(state.markets[market], position.size, mark) if mark else None
 
 
+def _value(state: State, account: int, market: int) -> int | None:
+    """Return the value of an account's position at mark as ``_worth`` does, 0 where it is known to have none.
+
+    Not for the accounts that are nobody's.
+    """
+    position = state.positions[market].get(account)
+    if position is None:
+        return 0 if state.cash_known[account] else None
+    return _worth(state, market, position)
+
+
+def _held(state: State, account: int) -> dict[int, Position] | None:
+    """Return an account's positions by market, None where it may have others than those on record."""
+    held = state.holdings[account]
+    if account in _MANY or (not state.cash_known[account] and len(held) < len(state.markets)):
+        return None
+    return held
+
+
 def equity(state: State, account: int) -> int | None:
     """Return cash plus the value of all positions at mark, or None when any of them is not known."""
     if not state.cash_known[account] or account in _MANY:
         return None
     total = state.cash[account]
-    for market in range(len(state.markets)):
-        value = _value(state, account, market)
+    for market, position in state.holdings[account].items():
+        value = _worth(state, market, position)
         if value is None:
             return None
         total += value
+    return total
+
+
+def balance(state: State, account: int) -> int | None:
+    """Return the wallet balance: equity less the unrealised profit of all positions, which is cash plus what they cost.
+
+    Marks are no part of it. None when the cash, a size or an entry is not known.
+    """
+    if not state.cash_known[account] or account in _MANY:
+        return None
+    total = state.cash[account]
+    for position in state.holdings[account].values():
+        if position.unknown & (SIZE_UNKNOWN | ENTRY_UNKNOWN):
+            return None
+        total += position.cost
+    return total
+
+
+def exposure(state: State, account: int) -> int | None:
+    """Return the gross notional: the sum of the absolute values of all positions at mark, or None as ``equity`` does.
+
+    Unlike equity it needs no cash: it is known where every market's position is.
+    """
+    held = _held(state, account)
+    if held is None:
+        return None
+    total = 0
+    for market, position in held.items():
+        value = _worth(state, market, position)
+        if value is None:
+            return None
+        total += abs(value)
+    return total
+
+
+def profit(state: State, account: int) -> int | None:
+    """Return the unrealised profit of all positions at mark, or None where ``unrealised`` is None for one of them."""
+    held = _held(state, account)
+    if held is None:
+        return None
+    total = 0
+    for market, position in held.items():
+        value = _worth(state, market, position)
+        if value is None or position.unknown & ENTRY_UNKNOWN:
+            return None
+        total += value - position.cost
     return total
 
 
@@ -86,14 +151,17 @@ def entry_price(state: State, account: int, market: int) -> int | None:
     return None if position is None else truncated_entry(state.markets[market], position)
 
 
-def _position_margin(state: State, account: int, market: int, *, first: bool) -> int | None:
-    value = _value(state, account, market)
-    if value is None or value == 0:
-        return value
-    tiers = state.markets[market].listed.tiers
+def required(market: Market, worth: int, *, first: bool) -> int | None:
+    """Return the margin that a position of that notional needs, in money units: initial if ``first``, else maintenance.
+
+    None where the market has no tiers.
+    """
+    if worth == 0:
+        return 0
+    tiers = market.listed.tiers
     if not tiers:
         return None
-    left, charged = abs(value), 0
+    left, charged = worth, 0
     for tier in reversed(tiers):
         if left > tier.floor_cash:
             charged += (left - tier.floor_cash) * (tier.initial_ppt if first else tier.maintenance_ppt)
@@ -101,12 +169,19 @@ def _position_margin(state: State, account: int, market: int, *, first: bool) ->
     return -(-charged // PPT)
 
 
+def position_margin(state: State, market: int, position: Position, *, first: bool) -> int | None:
+    """Return the margin that one position needs, as ``required``; None where its value or the market's tiers are not known."""
+    value = _worth(state, market, position)
+    return None if value is None else required(state.markets[market], abs(value), first=first)
+
+
 def _margin(state: State, account: int, *, first: bool) -> int | None:
-    if account in _MANY:
+    held = _held(state, account)
+    if held is None:
         return None
     total = 0
-    for market in range(len(state.markets)):
-        required = _position_margin(state, account, market, first=first)
+    for market, position in held.items():
+        required = position_margin(state, market, position, first=first)
         if required is None:
             return None
         total += required
@@ -128,20 +203,20 @@ def _share(state: State, account: int, market: int) -> tuple[int, int] | None:
 
     The account's equity is known, so its sizes are.
     """
-    others = [book[account] for number, book in enumerate(state.positions) if number != market and account in book]
-    if not any(position.size for position in others):
+    held = state.holdings[account]
+    if not any(position.size for number, position in held.items() if number != market):
         return 1, 1
-    own, whole = _position_margin(state, account, market, first=False), maintenance(state, account)
-    return None if own is None or not whole else (own, whole)
+    own, whole = position_margin(state, market, held[market], first=False), maintenance(state, account)
+    return None if own is None or whole is None else margin_share(own, whole, last=False)
 
 
-def bankruptcy_price(state: State, account: int, market: int) -> int | None:
+def bankruptcy_price(state: State, account: int, market: int, direction: Direction = Direction.LOSER) -> int | None:
     """Return the price at which closing the whole position leaves equity / maintenance margin as it was.
 
-    On the price grid, rounded for the account that is closed: its sale up, its purchase down. It can be zero or negative: an
-    account with money of its own loses nothing to others even when its long position is worth nothing (dYdX v4 tests
-    -1 USDC). None when the account is flat there, when an input is not known, when several positions share a margin
-    requirement of zero, or when no positive price of an inverse contract does it.
+    On the price grid; unless told otherwise rounded for the account that is closed: its sale up, its purchase down. It can be
+    zero or negative: an account with money of its own loses nothing to others even when its long position is worth nothing
+    (dYdX v4 tests -1 USDC). None when the account is flat there, when an input is not known, when several positions share a
+    margin requirement of zero, or when no positive price of an inverse contract does it.
     """
     position = state.positions[market].get(account)
     worth, value = equity(state, account), _value(state, account, market)
@@ -150,13 +225,7 @@ def bankruptcy_price(state: State, account: int, market: int) -> int | None:
     share = _share(state, account, market)
     if share is None:
         return None
-    own, whole = share
-    needed = value * whole - worth * own  # what the close must bring in, times ``whole``
+    part, whole = share
     listed = state.markets[market]
-    top, bottom = needed * listed.denominator, position.size * listed.numerator * whole
-    if listed.listed.contract is Contract.INVERSE:
-        top, bottom = -position.size * listed.numerator * whole, needed * listed.denominator
-        if top * bottom <= 0:
-            return None
-    price = -(-top // bottom) if position.size > 0 else top // bottom
-    return None if listed.listed.contract is Contract.INVERSE and price <= 0 else price
+    needed = value * whole - worth * part, whole
+    return close_price(listed.listed.contract, position.size, needed, (listed.numerator, listed.denominator), direction)

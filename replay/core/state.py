@@ -8,11 +8,13 @@ often below zero. ``cost`` and ``realised`` are the basis: a convention kept bes
 it.
 """
 
+from typing import NamedTuple
+
 from msgspec import Struct, field
 
 from events.model import AccountOpened, AdlRound, Completeness, LedgerOpened, MarketListed, PolicyAdopted
 
-__all__ = ["ENTRY_UNKNOWN", "PROFIT_UNKNOWN", "SIZE_UNKNOWN", "Market", "Position", "Round", "State"]
+__all__ = ["ENTRY_UNKNOWN", "PROFIT_UNKNOWN", "SIZE_UNKNOWN", "FundLevel", "Market", "Position", "Round", "State"]
 
 # What is not known of a position. Whatever depends on an unknown is undecidable, never zero.
 SIZE_UNKNOWN = 1  # the record began without saying how large the position was
@@ -61,6 +63,14 @@ class Round(Struct, gc=False):
     parts: int = 0
 
 
+class FundLevel(NamedTuple):
+    """The cash of a fund after the event at ``seq``, whose source gave it the time ``at_ns``."""
+
+    seq: int
+    at_ns: int
+    cash: int
+
+
 class State(Struct):
     """The whole state after ``seq`` events. Lists are indexed by id; ``positions[market][account]``.
 
@@ -73,6 +83,13 @@ class State(Struct):
     ``completeness`` is by source id; at 0 stands the ledger itself, which is complete. ``open_sources`` are the sources whose
     events may come now; the ledger always is one. These are in no root, nor are ``role_since[account]``, the seq from which
     the account has its role, and ``quarantined``, which counts inputs and not their parts.
+
+    The rest is derived for those who ask, and in no root either. ``holdings[account][market]`` are the very positions of
+    ``positions[market][account]``, by account. ``fund_levels[account]`` are the levels of a fund's cash in the order of seq,
+    for rules that look at its drawdown: when the account becomes a fund, after each Transfer, InsuranceDraw or Funding that
+    changes its cash while it is one, and after each Opening that states its cash. Trades are not among them, as they exchange
+    cash for contracts; nor is a level while the fund's cash is not known. ``liquidated[account, market]`` is the time that the
+    source gave the account's last Liquidation on the market (``Method.MARKET``) there, for venues that wait between two.
     """
 
     seq: int = 0
@@ -93,3 +110,6 @@ class State(Struct):
     policies: list[PolicyAdopted] = []
     rounds: list[Round] = []
     quarantined: int = 0
+    holdings: list[dict[int, Position]] = []
+    fund_levels: dict[int, list[FundLevel]] = {}
+    liquidated: dict[tuple[int, int], int] = {}

@@ -52,7 +52,8 @@ from events.model import (
     Taker,
     Transfer,
 )
-from replay.core.evolve import RULES, evolve
+from replay.core.evolve import evolve
+from replay.core.refusals import RULES
 from replay.core.state import ENTRY_UNKNOWN, PROFIT_UNKNOWN, SIZE_UNKNOWN, Position, State
 from replay.testing.strategies import any_event
 from replay.testing.streams import beginning, records

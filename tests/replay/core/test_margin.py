@@ -31,7 +31,7 @@ from events.model import (
 )
 from replay.core import margin
 from replay.core.evolve import evolve
-from replay.core.state import State
+from replay.core.state import SIZE_UNKNOWN, State
 from replay.testing.streams import beginning, records
 
 LOSER, OTHER = 4, 5
@@ -105,6 +105,78 @@ def test_equity_is_cash_and_the_value_of_positions(cash: int, held: list[tuple[i
 )
 def test_equity_is_undecidable_where_an_input_is_missing(state: State, known: bool) -> None:
     assert (margin.equity(state, LOSER) is not None) is known
+
+
+@given(records(max_events=40))
+def test_an_account_is_worth_what_all_markets_say_of_it(events: list[AnyEvent]) -> None:
+    """The sums over an account's own positions against the same over every market, the unknown included."""
+    state = State()
+    for seq, event in enumerate(events, 1):
+        evolve(state, event, seq)
+    for account in range(len(state.accounts)):
+        values = [value_of(state, account, market) for market in range(len(state.markets))]
+        cash = state.cash[account] if state.cash_known[account] and account not in {EXTERNAL, UNOBSERVED} else None
+        profits = [margin.unrealised(state, account, market) for market in range(len(state.markets))]
+        worth = margin.equity(state, account)
+        assert worth == total([cash, *values])
+        assert margin.exposure(state, account) == total([None if value is None else abs(value) for value in values])
+        gained, wallet = margin.profit(state, account), margin.balance(state, account)
+        assert gained == total(profits)
+        if worth is not None and gained is not None:
+            assert wallet == worth - gained
+        for asked in (margin.maintenance, margin.initial):
+            required = asked(state, account)
+            assert (required is None) >= (None in values)
+            assert required is None or 0 <= required <= (margin.exposure(state, account) or 0) + len(values)
+
+
+def value_of(state: State, account: int, market: int) -> int | None:
+    """Return what a position is worth at mark: told of the market's book alone."""
+    if account in {EXTERNAL, UNOBSERVED}:
+        return None
+    position = state.positions[market].get(account)
+    if position is None:
+        return 0 if state.cash_known[account] else None
+    if position.unknown & SIZE_UNKNOWN or (position.size and not state.marks[market]):
+        return None
+    return margin.market_value(state.markets[market], position.size, state.marks[market]) if position.size else 0
+
+
+def total(parts: list[int | None]) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+@given(st.integers(-(10**12), 10**12), st.lists(st.tuples(sizes, marks, marks), min_size=1, max_size=3))
+def test_the_wallet_balance_is_what_was_there_before_the_trades(cash: int, held: list[tuple[int, int, int]]) -> None:
+    flat = Opening(0, 0, 0, LOSER, cash, ())
+    state = build(8, cash, [listed(number) for number in range(len(held))], [(0, mark) for _, _, mark in held], flat)
+    for market, (size, entry, _) in enumerate(held):
+        trade(state, market, size, entry)
+    gained = sum(Fraction(size, 10**3) * Fraction(mark - entry, 10**2) for size, entry, mark in held)
+    assert margin.balance(state, LOSER) == cash
+    assert margin.profit(state, LOSER) == gained * 10**8
+    assert margin.equity(state, LOSER) == cash + gained * 10**8
+
+
+@given(st.lists(st.tuples(sizes, marks), max_size=3))
+def test_exposure_is_gross(held: list[tuple[int, int]]) -> None:
+    gross = sum(abs(Fraction(size, 10**3)) * Fraction(mark, 10**2) for size, mark in held)
+    assert margin.exposure(linear(0, *held), LOSER) == gross * 10**8
+
+
+def test_the_parts_of_equity_are_undecidable_where_an_input_is_missing() -> None:
+    asked = (margin.balance, margin.profit, margin.exposure)
+    stated = linear(10, (5, 100))  # a size and no entry
+    assert [of(stated, LOSER) for of in asked] == [None, None, 500_000]
+    assert [of(linear(10), LOSER) for of in asked] == [10, 0, 0]
+    assert [of(linear(None, (0, 100)), LOSER) for of in asked] == [None, None, None]
+    assert [of(linear(None, (5, 100)), LOSER) for of in asked] == [None, None, 500_000]
+    unmarked = linear(10, (0, 0))
+    trade(unmarked, 0, 5, 100)
+    # Marks are no part of a wallet balance.
+    assert [of(unmarked, LOSER) for of in asked] == [10, None, None]
+    assert [of(linear(10, (5, 100)), UNOBSERVED) for of in asked] == [None, None, None]
 
 
 def test_of_the_accounts_that_stand_for_many_nothing_is_decidable() -> None:
