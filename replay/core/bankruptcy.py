@@ -12,10 +12,9 @@ a short has a negative value and brings in a negative cash. Whoever loses by a f
 
 from enum import IntEnum
 
-from events.errors import NumberError
 from events.units import Contract, div_half_even
 
-__all__ = ["Direction", "close_cash", "close_price", "divide", "margin_share", "split_cash", "valid_update"]
+__all__ = ["Direction", "close_cash", "close_price", "divide", "margin_share", "valid_update"]
 
 
 class Direction(IntEnum):
@@ -60,23 +59,12 @@ def close_cash(value: int, equity: int, share: tuple[int, int], direction: Direc
     """Return the cash that a close must bring in, in money units: ``value - equity * share``.
 
     ``value`` is what is closed, at mark: the position's value before the close less its value after it. dYdX v4 writes
-    ``-DNNV - floor(TNC * |DMMR| / TMMR)``, with the floor toward minus infinity, which is ``Direction.LOSER``.
+    ``-DNNV - floor(TNC * |DMMR| / TMMR)``, with the floor toward minus infinity, which is ``Direction.LOSER``. With one
+    position it is the same as dYdX v1's ``|margin| * amount / position``, rounded up if the loser is long and down if short
+    (P1Deleveraging.sol): the value drops out.
     """
     part, whole = share
     return divide(value * whole - equity * part, whole, direction)
-
-
-def split_cash(cash: int, closed: int, size: int, direction: Direction = Direction.LOSER) -> int:
-    """Return the same for an account with one position, from its money alone: ``-cash * closed / size``, in money units.
-
-    With equity = cash + value, a single position's ``value - equity * share`` loses its value, so no price is needed. dYdX v1
-    (P1Deleveraging.sol) moves ``|margin| * amount / position``, rounded up if the loser is long and down if short, which is
-    ``Direction.LOSER`` on the signed amount. ``closed`` and ``size`` are counts without sign. Raises ``NumberError`` where
-    the position is flat or smaller than what is closed.
-    """
-    if not 0 <= closed <= size or size == 0:
-        raise NumberError(f"{closed} cannot be closed of a position of {size}.")
-    return divide(-cash * closed, size, direction)
 
 
 def close_price(
@@ -107,11 +95,11 @@ def close_price(
 def valid_update(old_equity: int, old_maintenance: int, new_equity: int, new_maintenance: int) -> bool:
     """Return whether an account below its initial margin may change so (dYdX v4, adl-rules.md section 2).
 
-    The maintenance margin must not rise. Without positions before and after, equity must rise; without positions only
+    The maintenance margin must not rise. Where there is none before and after, equity must rise; where there is none only
     afterwards, it must not end below zero. Otherwise equity / maintenance margin must not fall.
     """
     if new_maintenance > old_maintenance:
         return False
     if new_maintenance == 0:
-        return new_equity >= 0 or (old_maintenance == 0 and new_equity > old_equity)
+        return new_equity >= 0 if old_maintenance else new_equity > old_equity
     return new_equity * old_maintenance >= old_equity * new_maintenance

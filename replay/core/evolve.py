@@ -51,6 +51,7 @@ from events.model import (
     Transfer,
 )
 from events.units import notional
+from replay.core import margin
 from replay.core.basis import opening_cost, restate, shift, trade
 from replay.core.listing import check_tiers, market_of, relisted
 from replay.core.refusals import (
@@ -241,9 +242,12 @@ def _move(state: State, payer: int, payee: int, cash: int, event: Transfer | Ins
 
 
 def _note_level(state: State, account: int, event: Event, seq: int) -> None:
-    """Note what a fund holds after ``event``, where the account is one and its cash is known."""
-    if state.accounts[account].role is _FUND and state.cash_known[account]:
-        state.fund_levels[account].append(FundLevel(seq, event.at_ns, state.cash[account]))
+    """Note what a fund has after ``event``, where the account is one and its balance is known."""
+    if state.accounts[account].role is not _FUND:
+        return
+    cash, levels = margin.balance(state, account), state.fund_levels[account]
+    if cash is not None:
+        levels.append(FundLevel(seq, max(event.at_ns, levels[-1].at_ns) if levels else event.at_ns, cash))
 
 
 def _transfer(state: State, event: Transfer, seq: int) -> None:

@@ -32,7 +32,7 @@ from events.model import (
 )
 from events.units import format_units
 from replay.core.margin import bankruptcy_price, market_value
-from replay.core.plan import loser_size
+from replay.core.missing import loser_size
 from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, Market, Position, State
 
 __all__ = ["LAWS", "Broken", "Law", "Step", "Unit", "flat_cost"]

@@ -1,158 +1,369 @@
-"""The ADL policy: the eight text parameters of a PolicyAdopted event, read into a value.
+"""The ADL policy as a value: eight parameters that between them express every venue's rule.
 
-A venue's rule is a value, not a class. The text is what is recorded; ``parse_policy`` gives it meaning, and refuses what it
-does not know rather than guess. Known here is the ranked queue:
+A venue's rule is a value, not a class. ``spelling`` reads these values from the texts of a PolicyAdopted event and writes them
+back; ``plan`` carries them out. Everything here is frozen and says nothing of any one ledger: money bounds are in the ledger's
+currency, ratios are exact.
 
-- trigger: ``equity < 0``, ``fund <= 0``, each once, joined by `` and ``. Equity is the loser's, the fund all accounts of that
-  role.
-- scope: ``opposite``. Accounts that hold the other side of the market, whatever their profit: those the venue states as not
-  exempt, and where it states nothing the user accounts; never the loser.
-- key: ``<return> * notional/equity desc, equity <= 0 <first|last>, account asc``, where the return is
-  ``profit/entry-notional`` or ``profit/notional``. The star is the signed product that nearly every venue uses:
-  ``r * L`` for ``r >= 0`` and ``r / L`` for ``r < 0``, so that leverage moves a gain up and a loss down. At ``r = 0`` both
-  branches are 0, so the choice that venues leave open does not exist. Where equity is not above 0 there is no leverage;
-  such candidates stand before or after all others, in the order of their ids. The key always ends in a unique id.
-- fill: ``queue``. Each candidate in turn is closed by min(what remains, its position).
-- price: ``bankruptcy``, ``mark``, ``previous-mark`` or ``stated`` (what the round says).
-- target: ``whole position``. layers: ``fund, adl``. rounding: ``lot``.
+1. ``Trigger``: conditions on the loser, the fund and the market. Any of its clauses starts ADL, all conditions of a clause
+   together. With a stop, ADL goes on after a start until the stop holds: hysteresis.
+2. ``Scope``: who can be closed or charged.
+3. ``Key``: in which order. The first measure is a return r and, mostly, a leverage L: ``r * L`` for a gain and ``r / L`` for a
+   loss, so that leverage moves a gain up and a loss down. Ties go by further measures and end in the account id, always.
+4. ``Fill``: how much of each: the queue, or one common level.
+5. ``Price``: at which price, or none, where only money moves.
+6. ``Target``: how much in all.
+7. ``Layer``: what pays first: the sequence of book, vault, fund, ADL and the rest.
+8. ``Rounding``: which way a price falls on its grid, and who gets the remainder of a division.
 """
 
-from collections.abc import Mapping
 from enum import IntEnum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from events.errors import BadInputError
-from events.model import PolicyAdopted
+from replay.core.bankruptcy import Direction
 from replay.core.state import State
 
 __all__ = [
-    "PROFIT_TIMES_LEVERAGE",
-    "ClosePrice",
+    "Atom",
+    "Base",
+    "Clauses",
     "Condition",
+    "Direction",
+    "Fill",
+    "FillKind",
     "Insolvent",
+    "Key",
+    "Layer",
+    "LayerKind",
+    "Measure",
+    "Order",
     "Policy",
-    "Preset",
-    "ReturnOn",
-    "adopt",
-    "parse_policy",
+    "Price",
+    "ProfitFilter",
+    "Quantity",
+    "Ratio",
+    "Relation",
+    "Remainder",
+    "Rounding",
+    "Scope",
+    "Side",
+    "Target",
+    "Tie",
+    "Trigger",
     "policy_for",
 ]
 
-_Known = TypeVar("_Known")
+
+class Ratio(NamedTuple):
+    """An exact number in lowest terms; ``denominator`` is above zero. Not to be compared as a tuple."""
+
+    numerator: int
+    denominator: int
 
 
-class Condition(IntEnum):
-    """One condition of a trigger."""
-
-    EQUITY_BELOW_ZERO = 1
-    FUND_EMPTY = 2
+# ---- 1. Trigger
 
 
-class ReturnOn(IntEnum):
-    """What a candidate's unrealised profit is set against: its notional at the average entry, or at mark."""
+class Quantity(IntEnum):
+    """What a condition looks at.
 
-    ENTRY_NOTIONAL = 1
-    NOTIONAL = 2
+    ``EQUITY``: of the loser, in the currency. ``FUND``: equity of the policy's fund pools, in the currency. ``DRAWDOWN``: how
+    far the pools are below their highest level of the window, as a share of that level. ``LEFTOVER``: what of the loser's
+    position the layers before ADL left, in lots. ``POOL_FACTOR``: net profit of the winners' side over the vaults' balance.
+    ``SETTLEMENT``: the market is being settled.
+    """
+
+    EQUITY = 1
+    FUND = 2
+    DRAWDOWN = 3
+    LEFTOVER = 4
+    POOL_FACTOR = 5
+    SETTLEMENT = 6
+
+
+class Relation(IntEnum):
+    """How a quantity stands to its bound."""
+
+    BELOW = 1
+    AT_MOST = 2
+    ABOVE = 3
+    AT_LEAST = 4
+
+
+class Condition(Struct, frozen=True, gc=False):
+    """``quantity relation bound``. ``window_ns`` is that of a drawdown, else 0.
+
+    Settlement has no relation or bound of its own: it is ``AT_LEAST`` 1.
+    """
+
+    quantity: Quantity
+    relation: Relation
+    bound: Ratio
+    window_ns: int = 0
+
+
+Clauses = tuple[tuple[Condition, ...], ...]
+
+
+class Trigger(Struct, frozen=True, gc=False):
+    """Any of the clauses, all conditions of a clause. ``stop`` is empty where ADL does not outlast its start."""
+
+    start: Clauses
+    stop: Clauses = ()
+
+
+# ---- 2. Scope
+
+
+class Side(IntEnum):
+    """Who can bear a part: holders of the other side of the market, of both sides, or all accounts whatever they hold."""
+
+    OPPOSITE = 1
+    BOTH = 2
+    ACCOUNTS = 3
+
+
+class ProfitFilter(IntEnum):
+    """Which candidates by their unrealised profit: any, those not at a loss, those with a profit."""
+
+    ANY = 1
+    NOT_NEGATIVE = 2
+    POSITIVE = 3
+
+
+class Scope(Struct, frozen=True, gc=False):
+    """Who can be closed or charged.
+
+    ``own_first``: accounts of the loser's owner before all others. ``unhedged``: only what an owner holds beyond the other side
+    in its own other accounts. ``overlapping``: not a candidate whom a close at the round's price would leave short of initial
+    margin and less safe than before (dYdX).
+    """
+
+    side: Side
+    profit: ProfitFilter = ProfitFilter.ANY
+    own_first: bool = False
+    unhedged: bool = False
+    overlapping: bool = False
+
+
+# ---- 3. Key
+
+
+class Atom(IntEnum):
+    """A number of a candidate, in money units but for ``SIZE`` (lots) and ``ONE``.
+
+    Of the position: size, notional at mark, notional at entry, profit, gain (profit, at least 0), position maintenance and
+    initial margin, and what it was sold and bought for (a long was bought at entry and is sold at mark, a short the other way
+    round). Of the account: equity, balance (equity less all unrealised profit), maintenance margin, exposure (notional of all
+    its positions). For a scope of accounts, profit, gain and notional are of the whole account.
+    """
+
+    ONE = 1
+    SIZE = 2
+    NOTIONAL = 3
+    ENTRY_NOTIONAL = 4
+    PROFIT = 5
+    GAIN = 6
+    POSITION_MAINTENANCE = 7
+    INITIAL = 8
+    SOLD = 9
+    BOUGHT = 10
+    EQUITY = 11
+    BALANCE = 12
+    MAINTENANCE = 13
+    EXPOSURE = 14
+
+
+class Measure(Struct, frozen=True, gc=False):
+    """``top / bottom``. ``floored``: the bottom counts as at least one unit of currency. ``over``: only the excess counts.
+
+    A bottom of 0 counts as one money unit, so that there is always a number.
+    """
+
+    top: Atom
+    bottom: Atom = Atom.ONE
+    floored: bool = False
+    over: Ratio = Ratio(0, 1)
+
+
+class Order(IntEnum):
+    """Candidates stand by score, in the order of the recorded list, or in that list rotated by the recorded seed."""
+
+    SCORE = 1
+    LIST = 2
+    ROTATION = 3
 
 
 class Insolvent(IntEnum):
-    """Where candidates stand whose equity is not above 0."""
+    """What becomes of candidates whose equity is not above 0, where a score needs it.
 
-    FIRST = 1
-    LAST = 2
+    ``ALIKE``: no score needs it. ``FIRST``, ``LAST``: before or after all others, by their ties. ``EXCLUDED``: no candidates.
+    ``ZERO``: a score or a weight of 0. ``AT_LEAST_ONE``: equity counts as at least one unit of currency.
+    """
+
+    ALIKE = 1
+    FIRST = 2
+    LAST = 3
+    EXCLUDED = 4
+    ZERO = 5
+    AT_LEAST_ONE = 6
 
 
-class ClosePrice(IntEnum):
-    """The rule for the price of every close of a round."""
+class Tie(Struct, frozen=True, gc=False):
+    """A further measure among equals."""
+
+    measure: Measure
+    descending: bool
+
+
+class Key(Struct, frozen=True, gc=False):
+    """The order of candidates. ``returns`` None: by ties and id alone.
+
+    ``zero_is_gain`` says which branch a return of 0 takes; it is a choice even where both give 0. ``newest_first``: the highest
+    account id first among equals.
+    """
+
+    order: Order
+    returns: Measure | None = None
+    leverage: Measure | None = None
+    zero_is_gain: bool = True
+    insolvent: Insolvent = Insolvent.ALIKE
+    ties: tuple[Tie, ...] = ()
+    newest_first: bool = False
+
+
+# ---- 4. Fill
+
+
+class FillKind(IntEnum):
+    """How the target is shared.
+
+    ``QUEUE``: in order, each as far as it reaches. ``SHARE``: in proportion to a weight, up to a cap. ``DRAIN``: the most
+    levered are closed until their leverage is equal. ``LEAST_MAXIMUM``: whole lots, so that the largest close over equity is
+    least. ``INDEX``: one rate per contract, rounded up.
+    """
+
+    QUEUE = 1
+    SHARE = 2
+    DRAIN = 3
+    LEAST_MAXIMUM = 4
+    INDEX = 5
+
+
+class Fill(Struct, frozen=True, gc=False):
+    """How much of each.
+
+    ``weight`` is a product, empty unless the kind is SHARE. ``cash``: money is paid and no contract moves, each at most
+    ``cap``. A weight or a cap below 0 counts as 0. ``once``: what a cap cuts off is not shared again.
+    """
+
+    kind: FillKind
+    cash: bool = False
+    weight: tuple[Measure, ...] = ()
+    cap: Atom | None = None
+    once: bool = False
+
+
+# ---- 5. Price
+
+
+class Base(IntEnum):
+    """The reference of a close's price; ``NONE`` where only money moves, ``STATED`` for what the round says."""
 
     BANKRUPTCY = 1
     MARK = 2
     PREVIOUS_MARK = 3
-    STATED = 4
+    ORACLE = 4
+    STATED = 5
+    NONE = 6
+
+
+class Price(Struct, frozen=True, gc=False):
+    """``capped``: the bankruptcy price instead where that is better for the loser, so its loss is capped at its equity.
+
+    ``band``: mark instead where the price is further than this share of mark from it. ``to_winner``: moved by this share in the
+    winner's favour.
+    """
+
+    base: Base
+    capped: bool = False
+    band: Ratio | None = None
+    to_winner: Ratio | None = None
+
+
+# ---- 6. Target
+
+
+class Target(Struct, frozen=True, gc=False):
+    """``deficit`` None: the whole remaining position; else so much of the loser's deficit.
+
+    ``stated``: what the round states is the venue's own choice, whatever it is. ``each`` caps every candidate, ``round`` the
+    whole round, each at this share of the position concerned.
+    """
+
+    deficit: Ratio | None = None
+    stated: bool = False
+    each: Ratio | None = None
+    round: Ratio | None = None
+
+
+# ---- 7. Layers
+
+
+class LayerKind(IntEnum):
+    """Who pays.
+
+    ``DEBT``: nobody, the loser's account stays below zero. ``ASSIGNMENT``: volunteers. ``WITHDRAWALS``: who leaves.
+    """
+
+    BOOK = 1
+    VAULT = 2
+    FUND = 3
+    ADL = 4
+    INDEX = 5
+    ASSIGNMENT = 6
+    WITHDRAWALS = 7
+    DEBT = 8
+
+
+class Layer(NamedTuple):
+    """One layer. ``account`` names one fund of several; None stands for all fund accounts, by id."""
+
+    kind: LayerKind
+    account: int | None = None
+
+
+# ---- 8. Rounding
+
+
+class Remainder(IntEnum):
+    """Who gets what a division leaves: the largest remainders, ties by id; or the first ids."""
+
+    LARGEST = 1
+    FIRST = 2
+
+
+class Rounding(Struct, frozen=True, gc=False):
+    """``price`` is None where only money moves."""
+
+    price: Direction | None
+    remainder: Remainder = Remainder.LARGEST
 
 
 class Policy(Struct, frozen=True, gc=False):
-    """A policy that can be carried out. Scope, fill, target, layers and rounding have one known value each."""
+    """A policy that can be carried out."""
 
     policy: int
     name: str
-    trigger: tuple[Condition, ...]
-    return_on: ReturnOn
-    insolvent: Insolvent
-    price: ClosePrice
-
-
-class Preset(NamedTuple):
-    """A named rule as text, ready to be adopted. ``rule`` says where it is published."""
-
-    name: str
-    trigger: str
-    scope: str
-    key: str
-    fill: str
-    price: str
-    target: str
-    layers: str
-    rounding: str
-    rule: str
-
-
-# The published formula says nothing of candidates without equity, nor of ties. Both are our choice, and so are recorded in
-# the key: last, because a candidate that cannot pay only hands the deficit on; then by account.
-PROFIT_TIMES_LEVERAGE = Preset(
-    name="profit x leverage",
-    trigger="equity < 0 and fund <= 0",
-    scope="opposite",
-    key="profit/entry-notional * notional/equity desc, equity <= 0 last, account asc",
-    fill="queue",
-    price="bankruptcy",
-    target="whole position",
-    layers="fund, adl",
-    rounding="lot",
-    rule="https://support.bitmex.com/hc/en-gb/articles/18589621443357",
-)
-
-_TRIGGERS = {"equity < 0": Condition.EQUITY_BELOW_ZERO, "fund <= 0": Condition.FUND_EMPTY}
-_RETURNS = {
-    "profit/entry-notional * notional/equity desc": ReturnOn.ENTRY_NOTIONAL,
-    "profit/notional * notional/equity desc": ReturnOn.NOTIONAL,
-}
-_INSOLVENT = {"equity <= 0 first": Insolvent.FIRST, "equity <= 0 last": Insolvent.LAST}
-_TIE_BREAK = "account asc"
-_PRICES = {
-    "bankruptcy": ClosePrice.BANKRUPTCY,
-    "mark": ClosePrice.MARK,
-    "previous-mark": ClosePrice.PREVIOUS_MARK,
-    "stated": ClosePrice.STATED,
-}
-_ONLY = {"scope": "opposite", "fill": "queue", "target": "whole position", "layers": "fund, adl", "rounding": "lot"}
-
-
-def adopt(
-    preset: Preset, *, policy: int, at_ns: int, source: int, row: int, by: str = "", markets: tuple[int, ...] | None = None
-) -> PolicyAdopted:
-    """Return the event by which ``preset`` comes into force as the policy of that id, for ``markets`` or for all."""
-    return PolicyAdopted(
-        at_ns,
-        source,
-        row,
-        policy=policy,
-        name=preset.name,
-        markets=markets,
-        trigger=preset.trigger,
-        scope=preset.scope,
-        key=preset.key,
-        fill=preset.fill,
-        price=preset.price,
-        target=preset.target,
-        layers=preset.layers,
-        rounding=preset.rounding,
-        rule=preset.rule,
-        rule_sha256=None,
-        by=by,
-    )
+    trigger: Trigger
+    scope: Scope
+    key: Key
+    fill: Fill
+    price: Price
+    target: Target
+    layers: tuple[Layer, ...]
+    rounding: Rounding
 
 
 def policy_for(state: State, market: int) -> int | None:
@@ -161,48 +372,3 @@ def policy_for(state: State, market: int) -> int | None:
         if event.markets is None or market in event.markets:
             return event.policy
     return None
-
-
-def parse_policy(event: PolicyAdopted) -> Policy:
-    """Return the policy that ``event`` adopts.
-
-    Raises ``BadInputError`` where a parameter's text is not known, naming the parameter and what is known.
-    """
-    for parameter, known in _ONLY.items():
-        _look_up(event, parameter, getattr(event, parameter), {known: None})
-    conditions = event.trigger.split(" and ")
-    if len(set(conditions)) != len(conditions):
-        raise _unknown(event, "trigger", "it states a condition twice", _TRIGGERS)
-    return_on, insolvent = _key(event)
-    return Policy(
-        policy=event.policy,
-        name=event.name,
-        trigger=tuple(_look_up(event, "trigger", part, _TRIGGERS) for part in conditions),
-        return_on=return_on,
-        insolvent=insolvent,
-        price=_look_up(event, "price", event.price, _PRICES),
-    )
-
-
-def _key(event: PolicyAdopted) -> tuple[ReturnOn, Insolvent]:
-    score, *rest = event.key.split(", ")
-    return_on = _look_up(event, "key", score, _RETURNS)
-    if not rest:
-        raise _unknown(event, "key", "it does not say where candidates without equity stand", _INSOLVENT)
-    insolvent = _look_up(event, "key", rest[0], _INSOLVENT)
-    if rest[1:] != [_TIE_BREAK]:
-        raise _unknown(event, "key", "it does not end in the one tie-break", (_TIE_BREAK,))
-    return return_on, insolvent
-
-
-def _look_up(event: PolicyAdopted, parameter: str, text: str, known: Mapping[str, _Known]) -> _Known:
-    if text not in known:
-        raise _unknown(event, parameter, f"{text!r} is not known", known)
-    return known[text]
-
-
-def _unknown(event: PolicyAdopted, parameter: str, what: str, known: Mapping[str, object] | tuple[str, ...]) -> BadInputError:
-    return BadInputError(
-        f"policy {event.policy} ({event.name}), parameter {parameter}: {what}.",
-        cure=f"Known: {'; '.join(known)}.",
-    )

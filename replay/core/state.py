@@ -64,7 +64,10 @@ class Round(Struct, gc=False):
 
 
 class FundLevel(NamedTuple):
-    """The cash of a fund after the event at ``seq``, whose source gave it the time ``at_ns``."""
+    """The wallet balance of a fund after the event at ``seq``: its cash, and what it paid for the positions it holds.
+
+    ``at_ns`` is the time that the source gave the event, or that of the level before where the clock went back.
+    """
 
     seq: int
     at_ns: int
@@ -85,11 +88,12 @@ class State(Struct):
     the account has its role, and ``quarantined``, which counts inputs and not their parts.
 
     The rest is derived for those who ask, and in no root either. ``holdings[account][market]`` are the very positions of
-    ``positions[market][account]``, by account. ``fund_levels[account]`` are the levels of a fund's cash in the order of seq,
+    ``positions[market][account]``, by account. ``fund_levels[account]`` are the levels of a fund's balance in the order of seq,
     for rules that look at its drawdown: when the account becomes a fund, after each Transfer, InsuranceDraw or Funding that
     changes its cash while it is one, and after each Opening that states its cash. Trades are not among them, as they exchange
-    cash for contracts; nor is a level while the fund's cash is not known. ``liquidated[account, market]`` is the time that the
-    source gave the account's last Liquidation on the market (``Method.MARKET``) there, for venues that wait between two.
+    cash for contracts; what they realised is in the next level. Nor is a level while the balance is not known.
+    ``liquidated[account, market]`` is the time that the source gave the account's last Liquidation on the market
+    (``Method.MARKET``) there, for venues that wait between two.
     """
 
     seq: int = 0

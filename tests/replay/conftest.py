@@ -22,10 +22,16 @@ from events.model import (
     Taker,
     Transfer,
 )
-from replay.core.policy import PROFIT_TIMES_LEVERAGE, Preset, adopt
+from replay.core.engine import Look, Moment, Rules, decide
+from replay.core.evolve import evolve
+from replay.core.spelling import Texts, adopt
+from replay.core.state import State
+from replay.presets import preset as shipped_preset
 from replay.testing.streams import beginning
 
 TIERS = (MarginTier(0, 10**11, 5 * 10**10),)
+
+QUEUE = shipped_preset("queue").texts
 
 # Cash of one trader, and by market its signed size and entry price.
 Trader = tuple[int, Mapping[int, tuple[int, int]]]
@@ -42,9 +48,7 @@ def stage() -> Callable[..., list[AnyEvent]]:
     the traders. Prices have 2 decimals, sizes 2, money 8: one lot at one price step is 10,000 money units.
     """
 
-    def make(
-        traders: Sequence[Trader], marks: Sequence[int], *, fund: int = 0, preset: Preset = PROFIT_TIMES_LEVERAGE
-    ) -> list[AnyEvent]:
+    def make(traders: Sequence[Trader], marks: Sequence[int], *, fund: int = 0, preset: Texts = QUEUE) -> list[AnyEvent]:
         events = beginning()
         trades = count(1)
         for market in range(len(marks)):
@@ -66,5 +70,24 @@ def stage() -> Callable[..., list[AnyEvent]]:
                     events.append(fill(market, buyer, seller, entry, abs(size), next(trades)))
         events += [PriceTick(0, 0, 0, market, mark, None) for market, mark in enumerate(marks)]
         return events
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def settle() -> Callable[[Sequence[AnyEvent], int], list[AnyEvent]]:
+    """Return a function that adds to the events of a stage what the engine decides about an account, until nothing is left."""
+
+    def make(events: Sequence[AnyEvent], account: int) -> list[AnyEvent]:
+        state, recorded = State(), list(events)
+        for seq, event in enumerate(events, 1):
+            evolve(state, event, seq)
+        while True:
+            decision = decide(state, Look(account), Rules(vault=5), Moment(7, 0, 0, 100 + len(recorded)))
+            if not decision.events:
+                return recorded
+            for event in decision.events:
+                evolve(state, event, state.seq + 1)
+                recorded.append(event)
 
     return make

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.errors import NumberError
 from events.units import Contract
-from replay.core.bankruptcy import Direction, close_cash, close_price, divide, margin_share, split_cash, valid_update
+from replay.core.bankruptcy import Direction, close_cash, close_price, divide, margin_share, valid_update
 
 amounts = st.integers(-(10**15), 10**15)
 positive = st.integers(1, 10**9)
@@ -99,27 +98,13 @@ def test_positions_that_share_a_requirement_of_zero_have_no_share() -> None:
 # ---- The same from the money alone
 
 
-@given(amounts, positive, st.data(), amounts)
-def test_a_split_of_the_cash_is_the_invariant_of_an_account_with_one_position(
-    cash: int, size: int, data: st.DataObject, price: int
-) -> None:
-    closed = data.draw(st.integers(0, size))
-    value = size * price
-    assert split_cash(cash, closed, size) == close_cash(closed * price, cash + value, (closed, size))
-
-
-@given(st.integers(0, 10**12), positive, st.data())
-def test_dydx_v1_rounds_the_margin_up_for_a_long_and_down_for_a_short(margin: int, size: int, data: st.DataObject) -> None:
+@given(st.integers(0, 10**12), positive, st.data(), amounts)
+def test_with_one_position_it_is_the_margin_split_of_dydx_v1(margin: int, size: int, data: st.DataObject, price: int) -> None:
     closed = data.draw(st.integers(0, size))
     exact = Fraction(margin * closed, size)
-    assert split_cash(-margin, closed, size) == ceil(exact)  # an underwater long owes money
-    assert split_cash(margin, closed, size) == -floor(exact)
-
-
-@pytest.mark.parametrize(("closed", "size"), [(2, 1), (-1, 1), (0, 0)])
-def test_more_than_the_position_cannot_be_split(closed: int, size: int) -> None:
-    with pytest.raises(NumberError):
-        split_cash(10, closed, size)
+    owed = close_cash(closed * price, size * price - margin, (closed, size))  # an underwater long owes money
+    owned = close_cash(-closed * price, margin - size * price, (closed, size))
+    assert (owed, owned) == (ceil(exact), -floor(exact))
 
 
 # ---- The price
@@ -201,6 +186,7 @@ def test_the_textbook_and_the_negative_price() -> None:
         ((-1, 0), (100, 1), False),
         ((-1, 0), (-1, 0), False),  # no positions, and nothing gained
         ((-2, 0), (-1, 0), True),
+        ((9, 0), (8, 0), False),  # a margin of nothing is no leave to lose
         ((-2, 1), (-1, 0), False),  # closed, and still below zero
         ((-2, 1), (0, 0), True),
         ((4, 10), (2, 5), True),  # the ratio stays

@@ -22,6 +22,7 @@ from events.model import (
     MarketStatus,
     Method,
     Opening,
+    OpenPosition,
     Payment,
     Reason,
     Role,
@@ -30,7 +31,7 @@ from events.model import (
 )
 from replay.core.evolve import evolve
 from replay.core.root import state_root
-from replay.core.state import FundLevel, Market, Position, Round, State
+from replay.core.state import ENTRY_UNKNOWN, SIZE_UNKNOWN, FundLevel, Market, Position, Round, State
 from replay.testing.streams import beginning, records
 
 FUND, ALICE, BOB = 4, 5, 6
@@ -124,8 +125,11 @@ def told(events: list[AnyEvent]) -> dict[int, list[FundLevel]]:
             levels.setdefault(number, [])
             paid = isinstance(event, Transfer | InsuranceDraw | Funding) and state.cash[number] != cash
             stated = isinstance(event, Opening) and event.account == number and event.cash is not None
-            if (paid or stated or role is not Role.FUND) and state.cash_known[number]:
-                levels[number].append(FundLevel(seq, event.at_ns, state.cash[number]))
+            held = state.holdings[number].values()
+            known = state.cash_known[number] and not any(one.unknown & (SIZE_UNKNOWN | ENTRY_UNKNOWN) for one in held)
+            if (paid or stated or role is not Role.FUND) and known:
+                latest = max([event.at_ns, *(level.at_ns for level in levels[number])])
+                levels[number].append(FundLevel(seq, latest, state.cash[number] + sum(one.cost for one in held)))
     return levels
 
 
@@ -155,8 +159,19 @@ def test_a_fund_level_follows_every_payment_and_no_trade() -> None:
     )
     cost = state.positions[0][FUND].cost
     assert state.fund_levels == {
-        FUND: [FundLevel(7, 0, 0), FundLevel(10, 1, 50), FundLevel(11, 2, 30), FundLevel(14, 5, 30 - 7 - cost + 1)]
+        FUND: [FundLevel(7, 0, 0), FundLevel(10, 1, 50), FundLevel(11, 2, 30), FundLevel(14, 5, 30 - 7 + 1)]
     }
+    assert state.cash[FUND] == 30 - 7 + 1 - cost  # what it paid for the contract is no loss
+
+
+def test_the_time_of_a_fund_level_does_not_go_back() -> None:
+    state = after(transfer(EXTERNAL, FUND, 50, 9), transfer(EXTERNAL, FUND, 50, 3))
+    assert state.fund_levels[FUND] == [FundLevel(7, 0, 0), FundLevel(10, 9, 50), FundLevel(11, 9, 100)]
+
+
+def test_a_fund_whose_entry_is_not_known_has_no_level() -> None:
+    unknown = Opening(3, 0, 0, FUND, 80, (OpenPosition(0, 5, None, 0),))
+    assert after(unknown, transfer(EXTERNAL, FUND, 50, 9)).fund_levels[FUND] == [FundLevel(7, 0, 0)]
 
 
 def test_the_levels_of_a_fund_begin_with_its_role_and_with_its_cash() -> None:
