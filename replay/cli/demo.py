@@ -1,14 +1,12 @@
 """The verb demo: an ADL incident from nothing, recorded, verified, replayed, audited and told."""
 
-import os
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
 
+from events.beginning import BEGINNING_EVENTS
 from events.errors import MisuseError
 from events.model import FIRST_FREE_ACCOUNT, LedgerOpened, Role
 from events.times import format_utc
@@ -20,14 +18,16 @@ from replay.audit import RoundVerdict, audit
 from replay.cli.options import AsJson, LedgerPath
 from replay.cli.output import clip, grouped, print_json, print_table, progress, say
 from replay.cli.rounds import print_rounds
+from replay.cli.telling import print_next, whole_units
 from replay.core.state import State
 from replay.fold import check, replay
-from replay.incident import incident
+from replay.scenarios import load, play
 from replay.story import Step, Story, tell
 
 __all__ = ["demo", "record_incident"]
 
 DEMO_LEDGER = Path("demo.adl")
+DEMO_SCENARIO = "crash"
 BATCH_EVENTS = 5_000
 # Events of the incident, for the progress bar only.
 ABOUT_EVENTS = 200_000
@@ -44,15 +44,16 @@ def record_incident(path: Path) -> int:
 
     A recording that was stopped goes on where it stopped. Raises ``MisuseError`` when another ledger stands there.
     """
-    events = incident()
-    opened = cast("LedgerOpened", next(events))
+    events = play(load(DEMO_SCENARIO))
+    # The source is the scenario itself, so these name what the ledger is of.
+    begun = list(islice(events, BEGINNING_EVENTS + 1))
     if not path.exists():
-        create(path, opened)
+        create(path, cast("LedgerOpened", begun[0]))
     with open_ledger(path, write=True) as ledger, progress("recording") as update:
         before = ledger.head
-        if next(ledger.events(1, 1))[1] != opened:
+        if [event for _, event in ledger.events(1, min(before, len(begun)))] != begun[:before]:
             raise MisuseError("this is another ledger than the demo's.", file=str(path), cure="Give --ledger a new name.")
-        todo = islice(chain([opened], events), before, None)
+        todo = islice(chain(begun, events), before, None)
         while batch := list(islice(todo, BATCH_EVENTS)):
             ledger.append(batch, expected_head=ledger.head)
             update(ledger.head, max(ABOUT_EVENTS, ledger.head))
@@ -182,14 +183,6 @@ def story_view(state: State, story: Story) -> dict[str, Any]:
     }
 
 
-def whole_units(state: State, cash: int | None) -> str:
-    """Return money cut to whole units of the currency, for tables where the cents are noise."""
-    if cash is None or state.opened is None:
-        return "-"
-    unit = 10**state.opened.money_decimals
-    return f"{abs(cash) // unit * (-1 if cash < 0 else 1):,}"
-
-
 def _change(index_ppm: int | None) -> str:
     """Return how far the markets have moved on average since the record began, in percent with one digit, cut."""
     if index_ppm is None:
@@ -252,16 +245,14 @@ def _print_winners(state: State, story: Story) -> None:
 
 
 def _print_next(state: State, ledger: Path, verdicts: list[RoundVerdict]) -> None:
-    # In a fresh checkout the command is not on the path; what is printed must work when it is copied.
-    adl = "adl" if shutil.which("adl") else os.path.relpath(sys.argv[0])
-    commands = [(f"{adl} audit --ledger {ledger}", "every ADL round with its verdict")]
+    commands = [(f"audit --ledger {ledger}", "every ADL round with its verdict")]
     if verdicts:
         chosen = verdicts[0]
         loser = state.accounts[chosen.loser].name
         commands += [
-            (f"{adl} show {chosen.seq} --ledger {ledger}", "the largest round: its fields, its bytes, before and after"),
-            (f"{adl} state --ledger {ledger} --account {loser} --at {chosen.seq - 1}", "its bankrupt account, just before"),
+            (f"explain --round {chosen.round} --ledger {ledger}", "why these accounts and not others, in the largest round"),
+            (f"show {chosen.seq} --ledger {ledger}", "that round as recorded: its fields, its bytes, before and after"),
+            (f"state --ledger {ledger} --account {loser} --at {chosen.seq - 1}", "its bankrupt account, just before"),
         ]
-    say("[bold]Next[/bold]")
-    for command, what in commands:
-        say(f"  # {what}\n  {command}")
+    commands.append(("simulate --list", "other incidents: a squeeze, a slow bleed, a run on the fund, an oracle spike"))
+    print_next(commands)

@@ -38,7 +38,8 @@ from replay.core import margin
 from replay.core.evolve import evolve
 from replay.core.state import State
 from replay.deficits import Episode, Layer, Register, register
-from replay.incident import Scenario, incident
+from replay.scenarios import load, play
+from replay.testing.scenarios import scaled
 from replay.testing.streams import records
 
 FUND, HOUSE, ALICE, BOB = 4, 5, 6, 7
@@ -224,18 +225,7 @@ def test_the_register_of_any_waterfall_adds_up(stage: Stage, data: st.DataObject
 
 @pytest.fixture(scope="module")
 def evening() -> list[AnyEvent]:
-    small = Scenario(
-        users=120,
-        calm_seconds=300,
-        crash_seconds=120,
-        recovery_seconds=120,
-        calm_trades=30,
-        crash_trades=2,
-        recovery_trades=10,
-        fund_cash=20_000,
-        depth_cash=500,
-    )
-    return list(incident(small))
+    return list(play(scaled(load("crash"), fund=15_000)))
 
 
 def test_the_demo_closes_to_zero_with_the_fund_before_adl(evening: list[AnyEvent]) -> None:
@@ -244,7 +234,7 @@ def test_the_demo_closes_to_zero_with_the_fund_before_adl(evening: list[AnyEvent
     assert found.closed
     assert (found.undecided, found.venue.episodes) == ((), 0)
     draws = [event for event in evening if isinstance(event, InsuranceDraw)]
-    assert found.users.covered[Layer.FUND] == sum(event.cash for event in draws) == 20_000 * 10**8
+    assert found.users.covered[Layer.FUND] == sum(event.cash for event in draws) == 15_000 * 10**8
     assert found.users.covered[Layer.ADL] > 0
     assert {layer for layer, cash in found.users.covered.items() if cash} <= {Layer.FUND, Layer.ADL, Layer.VAULT}
     # The first draw of each account states the whole of its deficit, and the register opens with it.

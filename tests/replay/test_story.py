@@ -30,17 +30,18 @@ from events.model import (
 from ledger.store import Ledger, create, open_ledger
 from replay.core.margin import market_value
 from replay.fold import replay
-from replay.incident import Scenario, incident
+from replay.scenarios import load, play
 from replay.story import STEP_SECONDS, STEPS_WANTED, Story, tell
+from replay.testing.scenarios import scaled
 from replay.testing.streams import beginning
 
-SMALL = Scenario(users=120, calm_seconds=300, crash_seconds=240, recovery_seconds=300, fund_cash=20_000, depth_cash=400)
+SMALL = scaled(load("crash"), fund=15_000)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("story") / "small.adl"
-    events = list(incident(SMALL))
+    events = list(play(SMALL))
     assert isinstance(events[0], LedgerOpened)
     create(path, events[0])
     with open_ledger(path, write=True) as ledger:

@@ -25,9 +25,12 @@ from events.model import (
 from replay import views
 from replay.core.evolve import evolve
 from replay.core.invariants import Finding
-from replay.core.policy import PROFIT_TIMES_LEVERAGE, adopt
+from replay.core.spelling import adopt
 from replay.core.state import State
+from replay.presets import preset
 from replay.testing.streams import beginning
+
+QUEUE = preset("queue").texts
 
 
 def account(number: int, *, new: bool = True) -> AccountOpened:
@@ -90,15 +93,15 @@ def test_what_is_not_known_of_an_account_is_none() -> None:
 
 def test_a_market_names_the_policy_in_force() -> None:
     assert views.market_view(state_of([]), 0)["policy"] is None
-    state = state_of([adopt(PROFIT_TIMES_LEVERAGE, policy=0, at_ns=0, source=0, row=0, markets=(0,))])
+    state = state_of([adopt(QUEUE, policy=0, at_ns=0, source=0, row=0, markets=(0,))])
     assert views.market_view(state, 0)["policy"] == "profit x leverage"
 
 
 def test_a_state_names_a_policy_only_where_one_is_in_force_for_all_markets() -> None:
-    preset = PROFIT_TIMES_LEVERAGE
-    everywhere = adopt(preset, policy=0, at_ns=0, source=0, row=0)
+    policy = QUEUE
+    everywhere = adopt(policy, policy=0, at_ns=0, source=0, row=0)
     second = replace(state_of([]).markets[0].listed, market=1, symbol="N")
-    here = adopt(preset._replace(name="other"), policy=1, at_ns=0, source=0, row=0, markets=(1,))
+    here = adopt(policy._replace(name="other"), policy=1, at_ns=0, source=0, row=0, markets=(1,))
     records: list[list[AnyEvent]] = [[], [everywhere], [second, everywhere, here]]
     names = [views.state_view(state_of(events))["policy"] for events in records]
     assert names == [None, "profit x leverage", None]
