@@ -13,7 +13,7 @@ from ledger.verify import VerifyReport
 from ledger.verify import verify as examine
 from replay import audit as auditing
 from replay.cli.options import DEFAULT_LEDGER, AsJson, LedgerPath
-from replay.cli.output import clip, grouped, print_json, print_table, progress, say
+from replay.cli.output import clip, grouped, print_json, print_table, progress, say, say_wrapped
 from replay.cli.rounds import print_rounds, round_view, summary_view
 from replay.core.laws import LAWS
 from replay.core.state import State
@@ -30,6 +30,7 @@ DAMAGED_STATUS = 3
 FINDINGS_SHOWN = 1_000
 ROWS_SHOWN = 40
 NAME_WIDTH = 13
+LAW_ID_WIDTH = 3
 
 
 def verify(*, ledger: LedgerPath = DEFAULT_LEDGER, json: AsJson = False) -> int:
@@ -122,7 +123,10 @@ def _list_laws(*, as_json: bool) -> None:
     if as_json:
         print_json([{"name": law.name, "id": law.id, "text": law.text, "tier": law.tier} for law in LAWS])
     else:
-        print_table("Invariants", ("name", "id", "what must hold"), [(law.name, law.id, law.text) for law in LAWS])
+        say("[bold]Invariants[/bold]")
+        wide = max(len(law.name) for law in LAWS)
+        for law in LAWS:
+            say_wrapped(law.text, first=f"{law.name:<{wide}}  {law.id:<{LAW_ID_WIDTH}}  ", rest=" " * (wide + LAW_ID_WIDTH + 4))
 
 
 def audit(*, ledger: LedgerPath = DEFAULT_LEDGER, json: AsJson = False) -> int:
@@ -152,15 +156,17 @@ def _print_audit(state: State, verdicts: list[auditing.RoundVerdict], summary: d
     print_rounds(state, verdicts, "ADL rounds against the policy in force")
     say()
     kinds = ", ".join(f"{count} {name}" for name, count in summary["verdicts"].items())
-    rounds = summary["rounds"]
-    say(f"[bold]Verdicts[/bold]: {kinds}, of {rounds} rounds")
+    say(f"[bold]Verdicts[/bold]: {kinds}, of {summary['rounds']} rounds")
+    rounds = f"{summary['rounds_with_closes']} rounds with closes"
     say("\n[bold]Whatever the policy was[/bold]")
-    say(f"  {summary['rounds_with_all_but_last_in_full']} of {rounds} rounds close all winners but the last in full")
+    say(f"  {summary['rounds_with_all_but_last_in_full']} of {rounds} close all winners but the last in full")
     closes, winners = f"{summary['closes']:,} closes", f"of {summary['winners']:,} accounts"
     say(f"  {closes} {winners}: {summary['closed_in_full']:,} in full, {summary['closed_in_part']:,} in part")
-    say(f"  {summary['rounds_with_one_price']} of {rounds} rounds have one price")
+    say(f"  {summary['rounds_with_one_price']} of {rounds} have one price")
     say(f"  {summary['flips']} flips, {summary['over_closes']} over-closes, {summary['not_known']} closes of unknown positions")
     say(f"  notional {grouped(summary['notional'])}")
+    if summary["charges"]:
+        say(f"  {summary['charges']:,} charges of rounds that move only money: {grouped(summary['charged'])}")
     if summary["missing"]:
         say("\n[bold]Undecidable, because the record lacks[/bold]")
         for name in summary["missing"]:

@@ -30,28 +30,24 @@ from events.model import (
 )
 from ledger.importing import import_files
 from ledger.store import create, open_ledger
-from replay.audit import Difference, Facts, Fit, RoundVerdict, audit, audit_events
-from replay.core.engine import Moment, Venue, decide
-from replay.core.evolve import evolve
-from replay.core.policy import PROFIT_TIMES_LEVERAGE
-from replay.core.state import State
-from replay.incident import Scenario, incident
+from replay.audit import RoundVerdict, audit, audit_events
+from replay.audit.comparing import Difference
+from replay.audit.facts import Facts
+from replay.core.spelling import Texts
+from replay.ordering.agreement import OrderFit
+from replay.ordering.kendall import TauRange
+from replay.presets import preset
+from replay.scenarios import load, play
+from replay.testing.scenarios import scaled
 
 Stage = Callable[..., list[AnyEvent]]
+Settle = Callable[[Iterable[AnyEvent], int], list[AnyEvent]]
+
+QUEUE = preset("queue").texts
 
 LOT = 10_000
 LOSER = 6
-SMALL = Scenario(
-    users=120,
-    calm_seconds=300,
-    crash_seconds=120,
-    recovery_seconds=120,
-    calm_trades=30,
-    crash_trades=2,
-    recovery_trades=10,
-    fund_cash=20_000,
-    depth_cash=500,
-)
+SMALL = scaled(load("crash"), fund=15_000)
 
 
 # Any event that is none of a round's own.
@@ -62,23 +58,38 @@ def judge(events: Iterable[AnyEvent]) -> list[RoundVerdict]:
     return audit_events(enumerate(events, 1))
 
 
+# A long of ten lots is closed against shorts of four, three, eight and eight lots.
+TRADERS = [
+    (0, {0: (10, 1_000)}),
+    (10**8, {0: (-4, 1_150)}),
+    (10**8, {0: (-3, 1_300)}),
+    (10**9, {0: (-8, 1_100)}),
+    (10**9, {0: (-8, 1_000)}),
+]
+
+
 @pytest.fixture
-def round_of_three(stage: Stage) -> list[AnyEvent]:
-    """A long of ten lots is closed against shorts of four, three and eight lots, in the order 8, 7, 9."""
-    traders = [
-        (0, {0: (10, 1_000)}),
-        (10**8, {0: (-4, 1_150)}),
-        (10**8, {0: (-3, 1_300)}),
-        (10**9, {0: (-8, 1_100)}),
-        (10**9, {0: (-8, 1_000)}),
-    ]
-    events = stage(traders, [900])
-    state = State()
-    for seq, event in enumerate(events, 1):
-        evolve(state, event, seq)
-    # Only the round and its closes: what follows would no longer fit once a close is altered.
-    forced = decide(state, LOSER, Venue(4, 5, 0), Moment(7, 0, 0, 100), {})
-    return [*events, *(event for event in forced if isinstance(event, AdlRound | AdlClose))]
+def recorded(stage: Stage, settle: Settle) -> Callable[[Texts], list[AnyEvent]]:
+    """Return a function that records the round of ``TRADERS`` under a policy: up to its last close or charge, as what follows
+    would no longer fit once one is altered.
+    """
+
+    def make(texts: Texts) -> list[AnyEvent]:
+        events = settle(stage(TRADERS, [900], preset=texts), LOSER)
+        last = max(place for place, event in enumerate(events) if isinstance(event, AdlClose) or is_charge(event))
+        return events[: last + 1]
+
+    return make
+
+
+@pytest.fixture
+def round_of_three(recorded: Callable[[Texts], list[AnyEvent]]) -> list[AnyEvent]:
+    """Under the queue the winners are 8, 7 and 9, in this order."""
+    return recorded(QUEUE)
+
+
+def is_charge(event: AnyEvent) -> bool:
+    return isinstance(event, Transfer) and event.reason is Reason.SOCIALISED_LOSS
 
 
 def altered(events: list[AnyEvent], close: int, **changes: Any) -> list[AnyEvent]:
@@ -113,27 +124,28 @@ def test_a_faithful_round_is_reproduced(round_of_three: list[AnyEvent]) -> None:
         expected_price=1_000,
         facts=Facts(3, (7, 8, 9), 2, 1, 0, 0, 0, True, 1, 10, 10 * 1_000 * LOT),
         fit=None,
+        bounds=None,
     )
 
 
 def test_a_swapped_winner_is_named(round_of_three: list[AnyEvent]) -> None:
     events = altered(round_of_three, 2, winner=10, buyer=10)
     (verdict,) = judge(events)
-    assert verdict.difference == Difference("winner", seq_of(events, 2), 2, expected=7, recorded=10)
+    assert verdict.difference == Difference("winner", "account", seq_of(events, 2), 2, expected=7, recorded=10)
     assert (verdict.verdict, verdict.missing) == ("winner", ())
 
 
 def test_a_changed_size_is_named(round_of_three: list[AnyEvent]) -> None:
     events = altered(round_of_three, 1, size=2)
     (verdict,) = judge(events)
-    assert verdict.difference == Difference("size", seq_of(events, 1), 1, expected=3, recorded=2)
+    assert verdict.difference == Difference("size", "size", seq_of(events, 1), 1, expected=3, recorded=2)
     assert verdict.facts.all_but_last_full is False
 
 
 def test_a_changed_price_is_named(round_of_three: list[AnyEvent]) -> None:
     events = altered(round_of_three, 3, price=999)
     (verdict,) = judge(events)
-    assert verdict.difference == Difference("price", seq_of(events, 3), 3, expected=1_000, recorded=999)
+    assert verdict.difference == Difference("price", "price", seq_of(events, 3), 3, expected=1_000, recorded=999)
     assert verdict.facts.prices == 2
 
 
@@ -141,14 +153,14 @@ def test_a_changed_order_is_named(round_of_three: list[AnyEvent]) -> None:
     *rest, first, second, third = round_of_three
     events = [*rest, second, first, third]
     (verdict,) = judge(events)
-    assert verdict.difference == Difference("order", seq_of(events, 1), 1, expected=8, recorded=7)
+    assert verdict.difference == Difference("order", "account", seq_of(events, 1), 1, expected=8, recorded=7)
 
 
 def test_a_close_left_out_is_named(round_of_three: list[AnyEvent]) -> None:
     (verdict,) = judge([*round_of_three[:-1], OVER])
-    assert verdict.difference == Difference("winner", len(round_of_three) - 1, 3, expected=9, recorded=None)
+    assert verdict.difference == Difference("winner", "account", len(round_of_three) - 1, 3, expected=9, recorded=None)
     (verdict,) = judge([*round_of_three[:-3], OVER])
-    assert verdict.difference == Difference("winner", verdict.seq, 1, expected=8, recorded=None)
+    assert verdict.difference == Difference("winner", "account", verdict.seq, 1, expected=8, recorded=None)
 
 
 def test_a_round_that_the_log_ends_in_is_open(round_of_three: list[AnyEvent]) -> None:
@@ -165,7 +177,7 @@ def test_a_round_that_the_log_ends_in_is_open(round_of_three: list[AnyEvent]) ->
     assert judge(altered(altered(round_of_three, 2, size=3), 2, price=999)[:-1])[0].verdict == "price"
     assert judge(altered(round_of_three, 2, winner=10, buyer=10)[:-1])[0].verdict == "winner"
     (verdict,) = judge([*altered(round_of_three, 2, size=3)[:-1], OVER])
-    assert verdict.difference == Difference("size", seq_of(round_of_three, 2), 2, expected=4, recorded=3)
+    assert verdict.difference == Difference("size", "size", seq_of(round_of_three, 2), 2, expected=4, recorded=3)
 
 
 def test_a_close_in_several_trades_is_one_close(round_of_three: list[AnyEvent]) -> None:
@@ -175,24 +187,24 @@ def test_a_close_in_several_trades_is_one_close(round_of_three: list[AnyEvent]) 
     assert (verdict.verdict, verdict.facts.closes, verdict.facts.all_but_last_full) == ("reproduced", 5, True)
     assert (verdict.facts.full, verdict.facts.partial) == (2, 3)
     (verdict,) = judge([*rest, first, *parts[:2], third])
-    assert verdict.difference == Difference("size", seq_of(round_of_three, 2), 2, expected=4, recorded=3)
+    assert verdict.difference == Difference("size", "size", seq_of(round_of_three, 2), 2, expected=4, recorded=3)
     # At another price it is another close.
     (verdict,) = judge([*rest, first, parts[0], replace(parts[1], price=999), parts[2], third])
-    assert verdict.difference == Difference("size", seq_of(round_of_three, 2), 2, expected=4, recorded=1)
+    assert verdict.difference == Difference("size", "size", seq_of(round_of_three, 2), 2, expected=4, recorded=1)
     (verdict,) = judge(without_policy([*rest, first, *parts, third]))
-    assert verdict.fit == Fit("profit x leverage", 3, 0, 3, 0, 0, 1_000_000, 2, 2, None)
+    assert verdict.fit == OrderFit("profit x leverage", 3, 0, 0, 3, 0, 0, 1_000_000, 2, 2, None, TauRange(3, 3, 3))
 
 
 def test_a_close_too_many_is_named(round_of_three: list[AnyEvent]) -> None:
     extra = replace(round_of_three[-1], winner=10, buyer=10, size=1)
     (verdict,) = judge([*round_of_three, extra])
-    assert verdict.difference == Difference("winner", len(round_of_three) + 1, 4, expected=None, recorded=10)
+    assert verdict.difference == Difference("winner", "account", len(round_of_three) + 1, 4, expected=None, recorded=10)
 
 
 def test_a_round_without_its_trigger_is_named(round_of_three: list[AnyEvent]) -> None:
     place = next(place for place, event in enumerate(round_of_three) if isinstance(event, AdlRound))
     (verdict,) = judge([*round_of_three[:place], OVER, *round_of_three[place:]])
-    assert verdict.difference == Difference("trigger", verdict.seq, None, None, None)
+    assert verdict.difference == Difference("trigger", "", verdict.seq, None, None, None)
     assert (verdict.fund, verdict.loser_equity) == (1, -1_000 * LOT)
 
 
@@ -201,7 +213,7 @@ def test_a_round_of_another_size_or_price_is_named(round_of_three: list[AnyEvent
     for field, value, expected in (("size", 9, 10), ("price", 990, 1_000)):
         opened = replace(round_of_three[place], **{field: value})
         (verdict,) = judge([*round_of_three[:place], opened, *round_of_three[place + 1 :]])
-        assert verdict.difference == Difference(field, verdict.seq, None, expected, value)
+        assert verdict.difference == Difference(field, field, verdict.seq, None, expected, value)
 
 
 @pytest.mark.parametrize(("size", "differs"), [(9, False), (10, False), (11, True), (-9, True), (-11, True)])
@@ -211,7 +223,7 @@ def test_without_a_policy_only_an_impossible_size_is_a_difference(
     events = without_policy(round_of_three)
     place = next(place for place, event in enumerate(events) if isinstance(event, AdlRound))
     (verdict,) = judge([*events[:place], replace(events[place], size=size)])
-    assert verdict.difference == (Difference("size", verdict.seq, None, 10, size) if differs else None)
+    assert verdict.difference == (Difference("size", "size", verdict.seq, None, 10, size) if differs else None)
     assert verdict.verdict == ("size" if differs else "undecidable")
 
 
@@ -226,11 +238,11 @@ def test_a_round_is_judged_under_the_policy_in_force_for_its_market(round_of_thr
     events = [*round_of_three[:place], later, *round_of_three[place:]]
     (verdict,) = judge(events)
     assert (verdict.policy, verdict.expected_price) == (1, 900)
-    assert verdict.difference == Difference("policy", verdict.seq, None, expected=1, recorded=0)
+    assert verdict.difference == Difference("policy", "policy", verdict.seq, None, expected=1, recorded=0)
     events[place + 1] = replace(events[place + 1], policy=None)
     (verdict,) = judge(events)
     assert verdict.policy == 1
-    assert verdict.difference == Difference("price", verdict.seq, None, 900, 1_000)
+    assert verdict.difference == Difference("price", "price", verdict.seq, None, 900, 1_000)
 
 
 def test_a_round_under_a_policy_for_another_market_is_named(round_of_three: list[AnyEvent]) -> None:
@@ -239,7 +251,7 @@ def test_a_round_under_a_policy_for_another_market_is_named(round_of_three: list
     adopted: AnyEvent = replace(round_of_three[place], markets=(1,))
     (verdict,) = judge([*round_of_three[:place], elsewhere, adopted, *round_of_three[place + 1 :]])
     assert verdict.policy is None
-    assert verdict.difference == Difference("policy", verdict.seq, None, expected=None, recorded=0)
+    assert verdict.difference == Difference("policy", "policy", verdict.seq, None, expected=None, recorded=0)
 
 
 def test_candidates_are_heard_before_the_plan_is_made(round_of_three: list[AnyEvent]) -> None:
@@ -251,7 +263,7 @@ def test_candidates_are_heard_before_the_plan_is_made(round_of_three: list[AnyEv
     whole = [*round_of_three[:place], listed(8, part=1, parts=2), listed(7, 9, part=2, parts=2), *round_of_three[place:]]
     assert judge(whole)[0].verdict == "reproduced"
     (verdict,) = judge([*round_of_three[:place], listed(7, 9, 10), *round_of_three[place:]])
-    assert verdict.difference == Difference("winner", place + 2, 1, expected=7, recorded=8)
+    assert verdict.difference == Difference("winner", "account", place + 2, 1, expected=7, recorded=8)
     (verdict,) = judge([*round_of_three[:place], listed(8, part=1, parts=2), *round_of_three[place:]])
     assert verdict.missing == ("candidate list: record incomplete",)
     (verdict,) = judge([*round_of_three[:place], listed(7, 8, 9)])
@@ -272,7 +284,7 @@ def test_a_record_that_does_not_call_itself_complete_has_no_plan(round_of_three:
 
 
 def test_altering_any_close_of_an_incident_is_found_at_that_close() -> None:
-    events = list(incident(SMALL))
+    events = list(play(SMALL))
     closes = [place for place, event in enumerate(events) if isinstance(event, AdlClose)]
     for place in closes[:: len(closes) // 12]:
         event = events[place]
@@ -303,7 +315,7 @@ def test_an_undecidable_round_has_a_fit(round_of_three: list[AnyEvent]) -> None:
     events = without_policy(round_of_three)
     *rest, first, second, third = events
     (verdict,) = judge([*rest, second, first, third])
-    assert verdict.fit == Fit("profit x leverage", 3, 0, 2, 1, 0, 333_333, 2, 1, len(events) - 1)
+    assert verdict.fit == OrderFit("profit x leverage", 3, 0, 0, 2, 1, 0, 333_333, 2, 1, len(events) - 1, TauRange(1, 1, 3))
     assert verdict.verdict == "undecidable"
 
 
@@ -315,7 +327,7 @@ def test_a_policy_that_is_not_understood_is_no_reason_to_stop(round_of_three: li
 
 
 def test_without_the_losers_cash_the_trigger_is_undecidable(stage: Stage) -> None:
-    events = stage([(10**9, {0: (-30, 1_000)})], [900], preset=PROFIT_TIMES_LEVERAGE._replace(price="mark"))
+    events = stage([(10**9, {0: (-30, 1_000)})], [900], preset=QUEUE._replace(price="mark"))
     trader = AccountOpened(0, 0, 0, 7, "new", 7, Role.USER, MarginMode.CROSS, False, None)
     opened = AdlRound(0, 0, 0, 0, 7, 0, 20, 900, PriceRule.MARK, None, None, None, 0, (), None, None, None, None)
     stated = Opening(0, 0, 0, 7, None, (OpenPosition(0, 20, 1_000, 2),))
@@ -355,7 +367,7 @@ def test_a_winner_never_seen_is_unknown_and_leaves_the_rest_open(round_of_three:
 
 
 def test_a_ledger_is_audited_with_progress(tmp_path: Path) -> None:
-    events = list(incident(SMALL))
+    events = list(play(SMALL))
     path = tmp_path / "demo.adl"
     opened = events[0]
     assert isinstance(opened, LedgerOpened)
