@@ -67,6 +67,7 @@ unit: $(VENV)/tools pythons
 
 bench: $(VENV)/tools
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/plan.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo.adl demo.adl-lock
