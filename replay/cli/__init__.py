@@ -15,7 +15,7 @@ import structlog
 from cyclopts import App
 
 from events.errors import AdlError, DiskError, InternalError
-from replay.cli import demo, judge, look, record
+from replay.cli import conform, demo, explain, fit, judge, look, policies, query, queue, record, simulate, stress, whatif
 from replay.cli.output import print_error
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app = App(
 )
 for name, verb in (
     ("demo", demo.demo),
+    ("simulate", simulate.simulate),
     ("import", record.import_),
     ("log", look.log),
     ("show", look.show),
@@ -39,9 +40,17 @@ for name, verb in (
     ("verify", judge.verify),
     ("check", judge.check),
     ("audit", judge.audit),
+    ("explain", explain.explain),
+    ("fit", fit.fit),
+    ("conform", conform.conform),
+    ("query", query.query),
+    ("queue", queue.queue),
+    ("stress", stress.stress_verb),
+    ("whatif", whatif.whatif),
     ("export", record.export),
 ):
     app.command(verb, name=name)
+app.command(policies.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

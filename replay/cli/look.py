@@ -235,7 +235,7 @@ def _account_page(state: State, ledger: Path, name: str, *, as_json: bool) -> No
 def _market_page(state: State, ledger: Path, symbol: str, *, as_json: bool) -> None:
     number = next((i for i, market in enumerate(state.markets) if market.listed.symbol == symbol), None)
     if number is None:
-        known = ", ".join(market.listed.symbol for market in state.markets[:LIST_ROWS])
+        known = ", ".join(market.listed.symbol for market in state.markets[:LIST_ROWS]) or "none yet"
         raise MisuseError(f"there is no market {symbol!r} at seq {state.seq}.", cure=f"There are: {known}.")
     book = state.positions[number]
     order = sorted((account for account in book if book[account].size), key=lambda a: (-abs(book[a].size), a))

@@ -1,6 +1,7 @@
 """What people and machines see: tables and JSON on stdout, progress and errors on stderr."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,18 +9,20 @@ from typing import Any
 
 import msgspec
 from rich.console import Console, JustifyMethod
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from events.errors import AdlError
 
-__all__ = ["clip", "grouped", "print_error", "print_json", "print_table", "progress", "say", "stdout_console"]
+__all__ = ["clip", "grouped", "print_error", "print_json", "print_table", "progress", "say", "say_wrapped", "stdout_console"]
 
 # A bar for work that ends at once is noise.
 SHOW_AFTER_S = 1.0
 
 PIPE_WIDTH = 4_096
+PROSE_WIDTH = 100  # longer lines of prose are hard to read, whatever the terminal
 GAP = 2  # between columns
 CUT_LEAST = 20  # what a column that gives way keeps at least
 
@@ -44,6 +47,14 @@ def print_json(document: Any) -> None:
 def say(text: str = "") -> None:
     """Print a line for people; rich markup is understood."""
     stdout_console().print(text, soft_wrap=True)
+
+
+def say_wrapped(text: str, *, first: str = "", rest: str = "") -> None:
+    """Print plain text in lines of the terminal's width, broken between words; ``first`` and ``rest`` begin the lines."""
+    width = min(stdout_console().width, PROSE_WIDTH)
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, **options):
+        say(escape(line))
 
 
 def print_table(
@@ -124,10 +135,11 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
     def update(done: int, total: int) -> None:
         nonlocal live
+        # Before the bar is shown for the first time, as it cannot be drawn without a total.
+        bar.update(task, completed=done, total=total)
         if not live and time.monotonic() - began > SHOW_AFTER_S:
             bar.start()
             live = True
-        bar.update(task, completed=done, total=total)
 
     try:
         yield update

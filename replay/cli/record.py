@@ -19,7 +19,7 @@ from replay.cli.options import DEFAULT_LEDGER, AsJson, LedgerPath
 from replay.cli.output import grouped, print_json, print_table, progress, say
 from replay.fold import guard, stored
 
-__all__ = ["export", "import_"]
+__all__ = ["export", "import_", "write_new"]
 
 FINDINGS_STATUS = 1
 
@@ -103,7 +103,7 @@ def export(
             export_events(opened, sys.stdout.buffer, progress=update)
             sys.stdout.buffer.flush()
             return 0
-        count = _write_new(output, lambda out: export_events(opened, out, progress=update))
+        count = write_new(output, lambda out: export_events(opened, out, progress=update))
     if json:
         print_json({"ledger": str(ledger), "format": kind, "output": str(output), "events": count})
     else:
@@ -119,7 +119,7 @@ def _unwritable(error: OSError, output: Path) -> AdlError:
     return DiskError(said, file=str(output), cure="Nothing was kept. Free some space and run the same command again.")
 
 
-def _write_new(output: Path, write: Callable[[BinaryIO], int]) -> int:
+def write_new(output: Path, write: Callable[[BinaryIO], int]) -> int:
     """Write a file that is there whole or not at all, and never replaces another."""
     if output.exists():
         raise MisuseError("this file exists.", file=str(output), cure="Name another file, or remove it first.")

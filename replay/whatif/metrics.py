@@ -68,7 +68,8 @@ METRICS = (
     Metric("M10.hedges.orphaned", "owners", "Owners of whom a position was closed in whole or part while they still hold, in "
            "any account or market, one of the opposite sign; each once."),
     Metric(RESIDUAL, "cash", "Deficit that is left: need by deficit less value taken, summed over the deficits for which "
-           "less was taken than needed. In a closed loop what deficits of users have left at the end of the log."),
+           "less was taken than needed. In a closed loop what deficits of users and of the venue have left at the end of the "
+           "log."),
 )  # fmt: skip
 """The metrics in the order in which they are shown."""
 

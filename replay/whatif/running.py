@@ -103,7 +103,8 @@ def closed_run(
 
 def _with_left(loop: OpenLoop, found: Register) -> OpenLoop:
     """Return the record's column with what is left at the end of the log, as there need be no round that shows it."""
-    left = Value(None, ("equity of an account",)) if found.undecided else Value(Ratio(found.users.left_cash, 1))
+    cash = found.users.left_cash + found.venue.left_cash
+    left = Value(None, ("equity of an account",)) if found.undecided else Value(Ratio(cash, 1))
     column = loop.columns[0]
     return replace(loop, columns=(replace(column, metrics=column.metrics | {RESIDUAL: left}),))
 

@@ -11,15 +11,16 @@ from events.model import AdlClose, LedgerOpened
 from ledger.store import create, open_ledger
 from replay.cli import main
 from replay.cli.output import clip, grouped
-from replay.incident import Scenario, incident
+from replay.scenarios import load, play
+from replay.testing.scenarios import scaled
 
-SMALL = Scenario(users=120, calm_seconds=300, crash_seconds=240, recovery_seconds=300, fund_cash=20_000, depth_cash=400)
+SMALL = scaled(load("crash"), fund=15_000)
 Capture = pytest.CaptureFixture[str]
 
 
 def record(path: Path, *, wrong_close: bool = False) -> None:
     """Record a small incident; with ``wrong_close`` the first ADL close is one unit too small."""
-    events = list(incident(SMALL))
+    events = list(play(SMALL))
     assert isinstance(events[0], LedgerOpened)
     if wrong_close:
         index, close = next((i, e) for i, e in enumerate(events) if isinstance(e, AdlClose) and e.size > 1)
