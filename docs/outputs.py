@@ -1,7 +1,8 @@
 """Write what commands print into the pages of docs and the README. Run it when an output changes.
 
 In a block of commands, the lines after a command are what it prints on a terminal of 100 columns. A line ``...`` stands for
-what is left out: as many lines before and after it as the page has are kept. A command without lines is only run.
+what is left out: as many lines before and after it as the page has are kept. A command without lines is only run. Between the
+two comments about presets stands the table of those that are shipped.
 """
 
 import contextlib
@@ -17,12 +18,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from replay.cli import main
+from replay.presets import presets
 
-__all__ = ["TERMINAL", "pages", "prepare", "refreshed"]
+__all__ = ["PRESETS", "TERMINAL", "pages", "prepare", "preset_table", "refreshed"]
 
 ROOT = Path(__file__).parents[1]
 TERMINAL = {"TTY_COMPATIBLE": "1", "TERM": "dumb", "COLUMNS": "100", "LINES": "50"}
 LEFT_OUT = "..."
+PRESETS = re.compile(r"(?<=^<!-- presets -->\n)(.*?)(?=^<!-- end of presets -->)", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"(?<=^```console\n)(.*?)(?=^```)", re.DOTALL | re.MULTILINE)
 
 
@@ -37,6 +40,16 @@ def prepare(folder: Path, demo: Path) -> None:
     unread = shutil.ignore_patterns("*.md", "*.py", "*.svg", "__pycache__")
     for copy in (folder, folder / "docs"):
         shutil.copytree(ROOT / "docs", copy, ignore=unread, dirs_exist_ok=True)
+
+
+def preset_table() -> str:
+    """Return the table of the shipped presets as docs/policies.md has it."""
+    shown = ("trigger", "key", "fill", "price", "layers")
+    lines = [f"| name | venue | {' | '.join(shown)} |", "| --- " * (len(shown) + 2) + "|"]
+    for name, found in presets().items():
+        texts = [getattr(found.texts, parameter) for parameter in shown]
+        lines.append(f"| `{name}` | {found.venue} | {' | '.join(texts)} |")
+    return "\n".join(lines) + "\n"
 
 
 def refreshed(text: str, run: Callable[[str], str]) -> str:
@@ -83,7 +96,8 @@ def _refresh() -> None:
             folder.mkdir()
             prepare(folder, demo)
             with contextlib.chdir(folder):
-                page.write_text(refreshed(page.read_text(encoding="utf-8"), _run), encoding="utf-8")
+                text = PRESETS.sub(lambda _: preset_table(), page.read_text(encoding="utf-8"))
+                page.write_text(refreshed(text, _run), encoding="utf-8")
 
 
 if __name__ == "__main__":

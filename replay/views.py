@@ -70,7 +70,7 @@ def position_view(state: State, market: int, account: int, position: Position) -
 def account_view(state: State, account: int) -> dict[str, Any]:
     """Return one account with its positions, by market."""
     opened = state.accounts[account]
-    held = [(market, book[account]) for market, book in enumerate(state.positions) if account in book]
+    held = sorted(state.holdings[account].items())
     return {
         "account": opened.name,
         "owner": state.accounts[opened.owner].name,

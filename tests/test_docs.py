@@ -19,7 +19,6 @@ from replay.core import policy as policy_values
 from replay.core.missing import MISSING_INPUTS
 from replay.core.spelling import PARAMETERS
 from replay.fold import watched
-from replay.presets import presets
 from replay.queries import QUERIES, ask
 from replay.queries.scope import Scope
 from replay.whatif.metrics import METRICS
@@ -29,7 +28,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CLI_PAGES = [ROOT / "docs" / "cli.md", ROOT / "docs" / "rules.md"]
 QUERIES_PAGE = ROOT / "docs" / "queries.md"
 POLICIES_PAGE = ROOT / "docs" / "policies.md"
-PRESETS_BLOCK = re.compile(r"(?<=^<!-- presets -->\n)(.*?)(?=^<!-- end of presets -->)", re.DOTALL | re.MULTILINE)
 VERBS = [
     "audit", "check", "conform", "demo", "explain", "export", "fit", "import", "log", "policies", "query", "queue", "show",
     "simulate", "state", "stress", "verify", "whatif",
@@ -259,19 +257,10 @@ def test_every_metric_of_the_what_if_is_documented_and_no_other() -> None:
     assert [row[:2] for row in rows] == [[metric.id, metric.unit.replace("cash", "money")] for metric in METRICS]
 
 
-def preset_table() -> str:
-    """Return the table of the shipped presets as docs/policies.md has it."""
-    shown = ("trigger", "key", "fill", "price", "layers")
-    lines = [f"| name | venue | {' | '.join(shown)} |", "| --- " * (len(shown) + 2) + "|"]
-    for name, found in presets().items():
-        texts = [getattr(found.texts, parameter) for parameter in shown]
-        lines.append(f"| `{name}` | {found.venue} | {' | '.join(texts)} |")
-    return "\n".join(lines) + "\n"
-
-
 def test_the_table_of_policies_is_that_of_the_presets() -> None:
-    (block,) = PRESETS_BLOCK.findall(POLICIES_PAGE.read_text(encoding="utf-8"))
-    assert block == preset_table()
+    script = outputs()
+    (block,) = script.PRESETS.findall(POLICIES_PAGE.read_text(encoding="utf-8"))
+    assert block == script.preset_table()
 
 
 def test_every_member_of_a_policy_and_every_missing_input_is_documented() -> None:
@@ -280,8 +269,3 @@ def test_every_member_of_a_policy_and_every_missing_input_is_documented() -> Non
     members = [f"{kind.__name__}.{member.name}" for kind in kinds if kind is not IntEnum for member in kind]
     for name in (*PARAMETERS, *members, *MISSING_INPUTS):
         assert f"`{name}`" in text, f"{name} is not in docs/policies.md"
-
-
-if __name__ == "__main__":
-    page = POLICIES_PAGE.read_text(encoding="utf-8")
-    POLICIES_PAGE.write_text(PRESETS_BLOCK.sub(lambda _: preset_table(), page), encoding="utf-8")

@@ -1,6 +1,5 @@
 """The verb policies: which rules there are, and what one of them says."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,13 +7,12 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 
 from replay.cli.options import AsJson
-from replay.cli.output import clip, print_json, print_table, say, stdout_console
+from replay.cli.output import clip, print_json, print_table, say, say_wrapped, stdout_console
 from replay.core.spelling import PARAMETERS
 from replay.presets import Preset, explain, explain_lights, load, presets, spell_lights, write_toml
 
 __all__ = ["app", "policies", "show", "view"]
 
-PAGE_WIDTH = 100  # longer lines of prose are hard to read
 FILL_WIDTH = 27
 PRICE_WIDTH = 15
 
@@ -112,9 +110,5 @@ def _page(preset: Preset) -> None:
 def _lines(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and texts in two columns, texts wrapped beside their names. A text without spaces is never broken."""
     margin = max(len(name) for name, _ in rows) + 2
-    width = min(stdout_console().width, PAGE_WIDTH)
     for name, text in rows:
-        first, rest = f"{name:<{margin}}", " " * margin
-        options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
-        for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, **options):
-            say(escape(line))
+        say_wrapped(text, first=f"{name:<{margin}}", rest=" " * margin)

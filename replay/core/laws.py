@@ -342,7 +342,7 @@ def _round_claims(step: Step, event: AdlRound) -> Iterator[Broken]:
 
 def _balance(state: State, account: int) -> int | None:
     """Return the cash of an account where that is all it has, so that a balance can mean nothing else; else None."""
-    held = [book[account] for book in state.positions if account in book]
+    held = state.holdings[account].values()
     if not state.cash_known[account] or any(position.size or position.unknown & SIZE_UNKNOWN for position in held):
         return None
     return state.cash[account]

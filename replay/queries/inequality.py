@@ -12,19 +12,13 @@ from replay.queries.answers import RECORD, Answer, Ground, Sheet, ratio_text
 from replay.queries.scope import Scope, Span
 from replay.queries.walk import LACKS_CLOSES, Fold, notional
 from replay.views import cash_text
+from replay.whatif.shares import gini
 
-__all__ = ["Inequality", "gini", "lorenz"]
+__all__ = ["Inequality", "lorenz"]
 
 TOPS = (1, 10, 100)
 DECILES = 10
 LARGEST_SHOWN = 50
-
-
-def gini(amounts: list[int]) -> tuple[int, int]:
-    """Return the Gini coefficient of amounts, none below zero and some above, as a fraction."""
-    ordered = sorted(amounts)
-    count, total = len(ordered), sum(ordered)
-    return 2 * sum(i * amount for i, amount in enumerate(ordered, 1)) - (count + 1) * total, count * total
 
 
 def lorenz(amounts: list[int]) -> list[tuple[int, int]]:
@@ -71,7 +65,8 @@ class Inequality(Fold):
                 if top <= len(amounts):
                     label = f"share of the {top} largest" if top > 1 else "share of the largest"
                     sheet.ratio(f"{name}.top{top}", f"{label} in the notional", sum(amounts[:top]), total, on)
-            sheet.ratio(f"{name}.gini", f"Gini of the notional over the {name} hit", *gini(amounts), on)
+            if spread := gini(amounts):
+                sheet.ratio(f"{name}.gini", f"Gini of the notional over the {name} hit", *spread, on)
             rows = [
                 (count, ratio_text(count, len(amounts)), ratio_text(part, total), cash_text(state, part))
                 for count, part in lorenz(amounts)

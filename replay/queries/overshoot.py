@@ -28,6 +28,7 @@ from replay.queries.answers import CLAIM, RECONSTRUCTION, RECORD, Answer, Cell, 
 from replay.queries.scope import Scope, Span
 from replay.queries.walk import LACKS_POSITION, LACKS_ROUNDS, Fold, closed_side, gain, held, margin_gaps
 from replay.views import cash_text, size_text
+from replay.whatif.waves import overshoot
 
 __all__ = ["Overshoot"]
 
@@ -211,9 +212,10 @@ class Overshoot(Fold):
     def _triple(self, sheet: Sheet, name: str, what: str, overs: list[int | None], basis: str, lacks: set[str]) -> None:
         known = [over for over in overs if over is not None]
         on = partly(basis, self._span, len(known), len(overs), lacks)
-        sheet.cash(f"overshoot.{name}.net", what, sum(known), on)
-        sheet.cash(f"overshoot.{name}.gross", "the same, only where it is over", sum(over for over in known if over > 0), on)
-        sheet.cash(f"overshoot.{name}.tracking", "the same, amounts over and under", sum(abs(over) for over in known), on)
+        sums = overshoot((0, over) for over in known)
+        sheet.cash(f"overshoot.{name}.net", what, sums.net, on)
+        sheet.cash(f"overshoot.{name}.gross", "the same, only where it is over", sums.gross, on)
+        sheet.cash(f"overshoot.{name}.tracking", "the same, amounts over and under", sums.tracking, on)
 
     def _tables(self, state: State, sheet: Sheet) -> None:
         rounds: list[tuple[Cell, ...]] = [

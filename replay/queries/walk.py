@@ -108,6 +108,6 @@ def margin_gaps(state: State, account: int, *, tiers: bool = False) -> tuple[str
     if not state.cash_known[account]:
         return (MISSING_CASH,)
     if margin.equity(state, account) is None:
-        unknown = any(book[account].unknown & SIZE_UNKNOWN for book in state.positions if account in book)
+        unknown = any(position.unknown & SIZE_UNKNOWN for position in state.holdings[account].values())
         return (LACKS_POSITION,) if unknown else (MISSING_MARK,)
     return (MISSING_TIERS,) if tiers and margin.maintenance(state, account) is None else ()

@@ -1,15 +1,14 @@
 """`adl fit` as its users meet it: a ranking, what it rests on, and what it does not prove."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.model import LedgerOpened
+from events.model import AnyEvent
 from ledger.importing import import_files
-from ledger.store import create, open_ledger
 from replay.cli import main
 from replay.fit import NOT_PROVEN
 from replay.presets import preset, write_toml
@@ -18,17 +17,12 @@ from replay.testing.scenarios import scaled
 
 SMALL = scaled(load("crash"), fund=15_000)
 Capture = pytest.CaptureFixture[str]
+Record = Callable[[Path, Sequence[AnyEvent]], str]
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("fit") / "small.adl"
-    events = list(play(SMALL))
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head :], expected_head=opened.head)
-    return str(path)
+def ledger(tmp_path_factory: pytest.TempPathFactory, record: Record) -> str:
+    return record(tmp_path_factory.mktemp("fit") / "small.adl", list(play(SMALL)))
 
 
 def run(capsys: Capture, *arguments: str, status: int = 0) -> str:

@@ -1,14 +1,13 @@
 """What `adl query` prints, for people and for machines, of a made-up incident and of the real first wave."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.model import LedgerOpened
-from ledger.store import create, open_ledger
+from events.model import AnyEvent
 from replay.cli import main
 from replay.queries import QUERIES
 from replay.scenarios import load, play
@@ -17,17 +16,12 @@ from replay.testing.scenarios import scaled
 SMALL = scaled(load("crash"), users=120, orders=1_400, fund=20_000)
 CLOSES = "hyperliquid/adl_2025-10-10_first_wave.csv"
 Capture = pytest.CaptureFixture[str]
+Record = Callable[[Path, Sequence[AnyEvent]], str]
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("query") / "small.adl"
-    events = list(play(SMALL))
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head :], expected_head=opened.head)
-    return str(path)
+def ledger(tmp_path_factory: pytest.TempPathFactory, record: Record) -> str:
+    return record(tmp_path_factory.mktemp("query") / "small.adl", list(play(SMALL)))
 
 
 def run(capsys: Capture, *arguments: str, status: int = 0) -> str:

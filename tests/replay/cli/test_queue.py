@@ -1,11 +1,11 @@
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.model import LedgerOpened
-from ledger.store import create, open_ledger
+from events.model import AnyEvent
 from replay.cli import main
 from replay.presets import preset
 from replay.presets.toml import write_toml
@@ -13,17 +13,12 @@ from replay.scenarios import load, play
 from replay.testing.scenarios import scaled
 
 Capture = pytest.CaptureFixture[str]
+Record = Callable[[Path, Sequence[AnyEvent]], str]
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("queue") / "small.adl"
-    events = list(play(scaled(load("crash"), fund=15_000)))
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head :], expected_head=opened.head)
-    return str(path)
+def ledger(tmp_path_factory: pytest.TempPathFactory, record: Record) -> str:
+    return record(tmp_path_factory.mktemp("queue") / "small.adl", list(play(scaled(load("crash"), fund=15_000))))
 
 
 def run(capsys: Capture, *arguments: str, status: int = 0) -> str:

@@ -1,13 +1,15 @@
 import csv
 import json
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from events.model import SEMANTICS, AccountOpened, LedgerOpened, Liquidation, MarginMode, Role
+from events.model import SEMANTICS, AccountOpened, AnyEvent, LedgerOpened, Liquidation, MarginMode, Role
 from ledger.store import create, log_digest, open_ledger
 from replay.cli import main
 from replay.presets import preset, write_toml
@@ -15,20 +17,15 @@ from replay.scenarios import load, play
 from replay.testing.scenarios import scaled
 
 Capture = pytest.CaptureFixture[str]
+Record = Callable[[Path, Sequence[AnyEvent]], str]
 MOVES = "-40%:40%:20%"
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("stress") / "small.adl"
-    events = list(play(scaled(load("crash"), fund=15_000)))
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
+def ledger(tmp_path_factory: pytest.TempPathFactory, record: Record) -> str:
     # The record as it was before its first liquidation: everybody is still there.
-    calm = next(number for number, event in enumerate(events) if isinstance(event, Liquidation))
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head : calm], expected_head=opened.head)
-    return str(path)
+    calm = list(takewhile(lambda event: not isinstance(event, Liquidation), play(scaled(load("crash"), fund=15_000))))
+    return record(tmp_path_factory.mktemp("stress") / "small.adl", calm)
 
 
 def run(capsys: Capture, *arguments: str, status: int = 0) -> str:

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.model import AdlClose, LedgerOpened
+from events.model import AdlClose, AnyEvent, LedgerOpened
 from ledger.importing import import_files
 from ledger.store import create, open_ledger
 from replay.cli import main
@@ -19,17 +19,12 @@ from replay.whatif.metrics import METRICS
 
 SMALL = scaled(load("crash"), users=120, orders=1_400, fund=20_000)
 Capture = pytest.CaptureFixture[str]
+Record = Callable[[Path, Sequence[AnyEvent]], str]
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("whatif") / "small.adl"
-    events = list(play(SMALL))
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head :], expected_head=opened.head)
-    return str(path)
+def ledger(tmp_path_factory: pytest.TempPathFactory, record: Record) -> str:
+    return record(tmp_path_factory.mktemp("whatif") / "small.adl", list(play(SMALL)))
 
 
 def run(capsys: Capture, *arguments: str, status: int = 0) -> tuple[str, str]:
@@ -143,13 +138,10 @@ def test_closed_loop_for_people(capsys: Capture, ledger: str, tmp_path: Path) ->
     assert "0 accounts end apart from the record" in same
 
 
-def test_closed_loop_shows_what_the_venue_itself_is_left_with(capsys: Capture, tmp_path: Path) -> None:
+def test_closed_loop_shows_what_the_venue_itself_is_left_with(capsys: Capture, tmp_path: Path, record: Record) -> None:
     path = tmp_path / "squeeze.adl"
     events = list(play(scaled(load("squeeze"), users=200)))
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head :], expected_head=opened.head)
+    record(path, events)
     arguments = ("whatif", "-l", str(path), "--closed", "--no-adl", "-o")
     left = run_json(capsys, *arguments, str(tmp_path / "a.adl"))["deficits"]["what-if"]["venue"]["left"]
     assert float(left) > 0
@@ -173,7 +165,7 @@ def test_closed_loop_from_a_seq_or_a_time(capsys: Capture, ledger: str, tmp_path
         assert sum(isinstance(event, AdlClose) for _, event in other.events()) == 39
 
 
-def test_a_record_that_the_engine_does_not_reproduce_says_so(capsys: Capture, tmp_path: Path) -> None:
+def test_a_record_that_the_engine_does_not_reproduce_says_so(capsys: Capture, tmp_path: Path, record: Record) -> None:
     events = list(play(SMALL))
     at, close = next((i, e) for i, e in enumerate(events) if isinstance(e, AdlClose))
     other_winner = next(
@@ -181,10 +173,7 @@ def test_a_record_that_the_engine_does_not_reproduce_says_so(capsys: Capture, tm
     )
     events = [e for e in events if e is not close and e is not other_winner]
     path = tmp_path / "odd.adl"
-    assert isinstance(events[0], LedgerOpened)
-    create(path, events[0])
-    with open_ledger(path, write=True) as opened:
-        opened.append(events[opened.head :], expected_head=opened.head)
+    record(path, events)
     out, _ = run(capsys, "whatif", "-l", str(path), "--closed", "-o", str(tmp_path / "b.adl"))
     assert "So the engine is not this venue" in out
 
